@@ -1,0 +1,1 @@
+"""Any module and its inputs to joint batches of activations, and back: rerun with an edit."""

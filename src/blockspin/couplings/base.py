@@ -1,0 +1,57 @@
+"""The contract of a coupling: parameters of an assumed theory, with goodness of fit and what the theory leaves out."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from blockspin.measurement import Measurement
+from blockspin.observables.base import Estimator, State
+
+
+@dataclass(frozen=True)
+class Goodness:
+    """How well the assumed theory fits.
+
+    Args:
+        name: What the score is ("held-out log-likelihood a sample", "chi-squared p-value").
+        score: Its value.
+        p_value: Probability of a worse fit if the theory were true, or None where only a score exists.
+    """
+
+    name: str
+    score: Measurement
+    p_value: float | None = None
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Couplings of one ensemble under one assumed theory.
+
+    Args:
+        theory: Name of the coupling.
+        parameters: The couplings, by name.
+        goodness: How well the theory fits.
+        left_out: Operators that the theory does not have and the data might.
+        notes: Ranks, conditioning, what was projected away.
+    """
+
+    theory: str
+    parameters: Mapping[str, Measurement]
+    goodness: Goodness
+    left_out: tuple[str, ...]
+    notes: Mapping[str, Measurement]
+
+
+class Coupling(Estimator):
+    """An assumed effective theory. Members are frozen dataclasses; ``value`` returns the couplings."""
+
+    family: ClassVar[str] = "couplings"
+    left_out: ClassVar[tuple[str, ...]]
+    """Operators that the theory does not have."""
+
+    @abc.abstractmethod
+    def goodness(self, fitted: State, held_out: State) -> Goodness:
+        """Return how well couplings fitted to one state describe another, independent one."""

@@ -1,0 +1,97 @@
+"""The contract of a pass over data: shards that belong to groups, and who carries them out."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from blockspin.ensemble import Batch
+from blockspin.observables.base import Estimator, Monoid, State
+
+
+@dataclass(frozen=True, order=True)
+class Shard:
+    """A piece of the work: some samples of one group. Ordered by (group, index), the order in which it is folded.
+
+    Args:
+        group: The group of units whose state it is folded into.
+        index: Its number within the group.
+        samples: How many samples it holds.
+    """
+
+    group: int
+    index: int
+    samples: int = 0
+
+    @property
+    def key(self) -> str:
+        """Its name in ledgers."""
+        return f"{self.group:04d}.{self.index:06d}"
+
+
+class Pass(abc.ABC):
+    """One reading of the data, which yields joint batches {name: Batch} aligned by id.
+
+    A pass can be pickled, so that a worker process can carry out a shard of it: it holds the recipe (paths, names,
+    numbers), and opens what is heavy on first use. What a shard yields depends on nothing but the recipe and the shard.
+    """
+
+    @property
+    @abc.abstractmethod
+    def groups(self) -> int:
+        """The number of groups that the units are divided into, for error bars."""
+
+    @property
+    @abc.abstractmethod
+    def fingerprint(self) -> str:
+        """A hash of the recipe: states of passes with different fingerprints are never mixed."""
+
+    @abc.abstractmethod
+    def shards(self) -> Sequence[Shard]:
+        """Return all shards, sorted."""
+
+    @abc.abstractmethod
+    def batches(self, shard: Shard) -> Iterator[dict[str, Batch]]:
+        """Yield the joint batches of one shard."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """An estimator to evaluate on named batches of a pass.
+
+    Args:
+        estimator: An observable or a coupling.
+        names: The batches that it reads: as many as its monoid takes.
+    """
+
+    estimator: Estimator
+    names: tuple[str, ...]
+
+    @property
+    def work(self) -> tuple[Monoid, tuple[str, ...]]:
+        """What has to be added up; tasks with equal work share it."""
+        return self.estimator.monoid, self.names
+
+
+class Executor(abc.ABC):
+    """Carries out shards. Members are frozen dataclasses; all of them give the same bytes."""
+
+    family: ClassVar[str] = "engine"
+    name: ClassVar[str]
+
+    @abc.abstractmethod
+    def run(
+        self, reading: Pass, works: Sequence[tuple[Monoid, tuple[str, ...]]], shards: Sequence[Shard]
+    ) -> Iterator[tuple[Shard, list[State]]]:
+        """Yield the states of every shard, one state a work, in the order of ``shards``."""
+
+
+def states_of_shard(reading: Pass, works: Sequence[tuple[Monoid, tuple[str, ...]]], shard: Shard) -> list[State]:
+    """Carry out one shard: the inner loop that every executor shares."""
+    states = [monoid.start() for monoid, _ in works]
+    for joint in reading.batches(shard):
+        for i, (monoid, names) in enumerate(works):
+            states[i] = monoid.add(states[i], *(joint[name] for name in names))
+    return states

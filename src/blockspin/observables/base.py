@@ -1,0 +1,99 @@
+"""The contract of an observable: a monoid over joint batches, and the numbers read off its state."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from blockspin.ensemble import Batch, Ensemble
+from blockspin.law import EnumeratedLaw
+
+State = dict[str, Tensor]
+"""What a pass has seen so far: named tensors, so that it can be written to disk as it is."""
+
+
+class Monoid(abc.ABC):
+    """Something that is added up over batches. Members are frozen dataclasses, equal when they add up the same thing.
+
+    ``merge(add(start(), first), add(start(), second))`` equals ``add(add(start(), first), second)`` up to rounding, and
+    ``start()`` is neutral. Products of fields in the dtype of the field, sums in float64. States are never modified in
+    place after they were returned.
+    """
+
+    inputs: ClassVar[int] = 1
+    """How many aligned batches ``add`` takes: 1, or 2 for a pair of ensembles over the same inputs."""
+
+    @abc.abstractmethod
+    def start(self) -> State:
+        """Return the empty state: {} is fine."""
+
+    @abc.abstractmethod
+    def add(self, state: State, *batches: Batch) -> State:
+        """Return the state after one more joint batch."""
+
+    @abc.abstractmethod
+    def merge(self, first: State, second: State) -> State:
+        """Return the state of both parts together."""
+
+
+class RowMonoid(Monoid):
+    """A monoid whose state keeps rows per sample, so that it can be restricted to some of the units.
+
+    Its states hold "ids" and "units" (int64 [rows]) beside other tensors with the rows first.
+    """
+
+    def restrict(self, state: State, rows: Tensor) -> State:
+        """Return the state of the rows in a mask alone."""
+        return {key: tensor[rows] for key, tensor in state.items()}
+
+
+class Estimator(abc.ABC):
+    """Numbers that are a function of a monoid's state. Observables and couplings are estimators."""
+
+    name: ClassVar[str]
+    source: ClassVar[str]
+    smooth: ClassVar[bool] = True
+    """Whether the numbers are smooth in the data: delete-group jackknife; otherwise random halves of the units."""
+    units: ClassVar[Mapping[str, str]]
+    """The quantities that ``value`` returns, each with its unit ("1" for a pure number)."""
+
+    @property
+    @abc.abstractmethod
+    def monoid(self) -> Monoid:
+        """What is added up over the pass; estimators that share it share the work."""
+
+    @abc.abstractmethod
+    def value(self, state: State) -> dict[str, Tensor]:
+        """Return the quantities, float64, each of any shape.
+
+        Raises:
+            TooFewSamplesError: If the state does not hold enough for it.
+        """
+
+
+class Observable(Estimator):
+    """A number of an ensemble, or of a pair of ensembles, with no model assumed. Members are frozen dataclasses."""
+
+    family: ClassVar[str] = "observables"
+
+
+def accumulate(monoid: Monoid, *sources: Ensemble | EnumeratedLaw, size: int = 4096) -> State:
+    """Return the state of whole ensembles (or enumerated laws) held in memory, aligned sample by sample."""
+    state = monoid.start()
+    for batches in zip(*(source.batches(size) for source in sources), strict=True):
+        state = monoid.add(state, *batches)
+    return state
+
+
+def evaluate(estimator: Estimator, *sources: Ensemble | EnumeratedLaw) -> dict[str, Tensor]:
+    """Return an estimator's numbers on ensembles held in memory, without errors; exact on a law."""
+    return estimator.value(accumulate(estimator.monoid, *sources))
+
+
+def total_weight(batch: Batch) -> Tensor:
+    """Return the sum of the weights of a batch, a float64 scalar."""
+    return batch.weights.sum(dtype=torch.float64)

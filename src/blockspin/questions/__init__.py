@@ -1,0 +1,1 @@
+"""One question of the roadmap a file: flows and ensembles in, an Answer out; the contract is ``base``."""

@@ -1,0 +1,1 @@
+"""One file format a file: how records are read from disk."""

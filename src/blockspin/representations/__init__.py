@@ -1,0 +1,1 @@
+"""HOW a source is read as an ensemble: pooled, tokens, windows, n-grams, raw; the contract is ``base``."""

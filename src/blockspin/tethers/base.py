@@ -1,0 +1,73 @@
+"""The contract of a tether: one system with a known answer, paired with our own computation of it."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from blockspin.measurement import Measurement
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number: what it should be and what we get.
+
+    Args:
+        quantity: What the number is.
+        expected: The exact or published number.
+        measured: Ours, with its error (0 where exact).
+        tolerance: Largest deviation allowed: derived from rounding for exact rows; 4 errors where it is sampled.
+        unit: The unit.
+    """
+
+    quantity: str
+    expected: float
+    measured: Measurement
+    tolerance: float
+    unit: str = "1"
+
+    @property
+    def z(self) -> float | None:
+        """The deviation in errors, or None for an exact row."""
+        error = float(self.measured.error)
+        return (float(self.measured.value) - self.expected) / error if error > 0 else None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the deviation is within the tolerance."""
+        return abs(float(self.measured.value) - self.expected) <= self.tolerance
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON and tables."""
+        value, error = float(self.measured.value), float(self.measured.error)
+        row = {"quantity": self.quantity, "expected": self.expected, "measured": value, "error": error, "z": self.z}
+        return {**row, "tolerance": self.tolerance, "unit": self.unit, "passed": self.passed}
+
+
+def exact(quantity: str, expected: float, measured: float, tolerance: float, unit: str = "1") -> Row:
+    """Return a row without sampling error."""
+    return Row(quantity, float(expected), Measurement(float(measured), 0.0, unit), tolerance, unit)
+
+
+def sampled(quantity: str, expected: float, measured: Measurement) -> Row:
+    """Return a row that passes within four of its own errors."""
+    return Row(quantity, float(expected), measured, 4 * float(measured.error), measured.unit)
+
+
+class Tether(abc.ABC):
+    """A system of the literature whose answer is known."""
+
+    family: ClassVar[str] = "tethers"
+    name: ClassVar[str]
+    system: ClassVar[str]
+    """The system in words."""
+    source: ClassVar[str]
+    """A key of ``references.bib``."""
+    fast: ClassVar[bool] = True
+    """Whether it takes seconds; slow ones are skipped by ``--fast``, which says so."""
+
+    @abc.abstractmethod
+    def rows(self) -> Iterator[Row]:
+        """Yield one row a number."""

@@ -1,0 +1,1 @@
+"""Exact results with the paper's symbols inside and words outside, importing nothing that they are compared with."""
