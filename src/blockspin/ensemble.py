@@ -207,7 +207,7 @@ def _shift(x: Tensor, bits: int) -> Tensor:
 
 
 def group_of(units: Tensor, groups: int, *, chain: bool = False, salt: int = 0) -> Tensor:
-    """Return the group int64 [samples] of each sample: by hash of its unit, or by stretches of equal length for a chain.
+    """Return the group int64 [samples] of each sample: by hash of its unit, for a chain by stretches of equal length.
 
     Samples that share a unit always share a group.
     """

@@ -30,7 +30,7 @@ class Map(abc.ABC):
     @property
     @abc.abstractmethod
     def log_b(self) -> float | None:
-        """Logarithm of the ratio of new to old spacing; the ratio of site counts on unordered sites; None without one."""
+        """Logarithm of the ratio of new to old spacing (of site counts on unordered sites); None without one."""
 
     @abc.abstractmethod
     def values(self, values: Tensor) -> Tensor:
@@ -59,7 +59,7 @@ class Scheme(abc.ABC):
     """What is forgotten in one step. Members are frozen dataclasses whose fields are their options.
 
     Each member declares ``name`` (its file's name with "-" for "_"), ``source`` (a key of ``references.bib``),
-    ``claims``, and ``examples()``. Options that every lattice scheme has: ``b``, the ratio of new to old lattice spacing.
+    ``claims``, and ``examples()``. Schemes with a fixed length ratio have a field ``b``, new to old lattice spacing.
     """
 
     family: ClassVar[str] = "schemes"
