@@ -1,0 +1,125 @@
+"""The folder that a run leaves: created once, written atomically, described by a manifest."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from blockspin.errors import DiskSpaceError, RunFolderError
+from blockspin.flow import Flow
+
+REPORTED_VERSIONS = ("blockspin", "torch", "numpy", "scipy", "transformers", "xarray", "zarr", "safetensors", "plotly")
+
+
+def open_folder(folder: Path, config_toml: str, *, resume: bool) -> Path:
+    """Create the folder of a new run, or reopen that of one to be finished.
+
+    Raises:
+        RunFolderError: If the folder exists and this is no resumption, or it belongs to another configuration.
+    """
+    path = folder / "config.toml"
+    if resume:
+        if not path.is_file():
+            raise RunFolderError(f"{folder} holds no config.toml", "Give the folder of a run that was begun.")
+        if path.read_text(encoding="utf-8") != config_toml:
+            raise RunFolderError(f"{folder} was begun with another configuration", "Resume it without other options.")
+        return folder
+    if folder.exists() and any(folder.iterdir()):
+        raise RunFolderError(f"{folder} exists already", f"Finish it with --resume {folder}, or choose another --out.")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(path, config_toml)
+    return folder
+
+
+def require_space(folder: Path, needed: int) -> None:
+    """Refuse to start where the disk has less than ``needed`` bytes left.
+
+    Raises:
+        DiskSpaceError: With both numbers.
+    """
+    existing = next(place for place in (folder, *folder.resolve().parents) if place.exists())
+    free = shutil.disk_usage(existing).free
+    if free < needed:
+        raise DiskSpaceError(
+            f"the run needs about {needed / 1e6:.0f} MB and {existing} has {free / 1e6:.0f} MB left",
+            "Free some space, choose another --out, or take fewer samples or layers.",
+        )
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that it is either the old one or the whole new one."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON, the same bytes for the same content; not-a-number is refused."""
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_flow(folder: Path, slug: str, flow: Flow) -> str:
+    """Write a flow as zarr under ``flows/`` and return the name of its folder."""
+    place = folder / "flows" / f"{slug}.zarr"
+    temporary = place.with_name(f".{slug}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    place.parent.mkdir(exist_ok=True)
+    flow.to_xarray().to_zarr(temporary, mode="w", consolidated=False, zarr_format=3)
+    shutil.rmtree(place, ignore_errors=True)
+    temporary.rename(place)
+    return place.name
+
+
+def manifest(*, seed: int, seconds: Mapping[str, float], hashes: Mapping[str, str]) -> dict[str, Any]:
+    """Return what is needed to repeat a run or to explain why a repetition differs."""
+    return {
+        "versions": {"python": platform.python_version(), **_versions()},
+        "processor": _processor(),
+        "platform": platform.platform(),
+        "git_revision": _revision(),
+        "seed": seed,
+        "seconds": {step: round(time, 2) for step, time in seconds.items()},
+        "hashes": dict(hashes),
+        "command": " ".join(sys.argv[1:]),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in REPORTED_VERSIONS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _revision() -> str | None:
+    """The git revision of an editable checkout of blockspin itself, None elsewhere."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return None
+    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or None
