@@ -89,7 +89,7 @@ class Covariance(Observable):
 
     name = "covariance"
     source = "chan1983"
-    units = {"spectrum": "field^2", "variance": "field^2", "mean_square": "field^2"}  # noqa: RUF012
+    units = {"spectrum": "field^2", "variance": "field^2", "mean_square": "field^2"}
 
     @property
     def monoid(self) -> Moments:

@@ -61,7 +61,7 @@ class Reconstruction(Observable):
 
     name = "reconstruction"
     source = "chan1983"
-    units = {"variance_kept": "1"}  # noqa: RUF012
+    units = {"variance_kept": "1"}
 
     @property
     def monoid(self) -> Residual:
