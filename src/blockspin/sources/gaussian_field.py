@@ -23,7 +23,7 @@ MAX_SITES = 4096
 class GaussianField(ExactModel):
     r"""A Gaussian field of mean zero, diagonal in Fourier modes.
 
-    .. math:: S(k) = \frac{1}{|k|^{2-\eta} + r}, \qquad k = 2\pi n / L \in (-\pi, \pi]^d ,
+    .. math:: S(k) = \frac{1}{|k|^{2-\eta} + r}, \qquad k = 2\pi n / L \in [-\pi, \pi)^d ,
 
     with covariance :math:`C(x) = N^{-1} \sum_k S(k) \cos(k x)`. With eta = 0 it is the free field of mass squared r;
     with r = 0 it is scale-free, and the mode k = 0, which would be infinite, is left out.
