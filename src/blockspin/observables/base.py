@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from blockspin.ensemble import Batch, Ensemble
+from blockspin.errors import TooFewSamplesError
 from blockspin.law import EnumeratedLaw
 
 State = dict[str, Tensor]
@@ -97,3 +98,45 @@ def evaluate(estimator: Estimator, *sources: Ensemble | EnumeratedLaw) -> dict[s
 def total_weight(batch: Batch) -> Tensor:
     """Return the sum of the weights of a batch, a float64 scalar."""
     return batch.weights.sum(dtype=torch.float64)
+
+
+# --- kernels over samples: shared by observables and questions --------------------------------------------------------
+
+
+def gram_of(values: Tensor) -> Tensor:
+    """Return the linear kernel float64 [n, n] of a field [n, ...], centred on its mean over the samples.
+
+    Centring changes no centred or U-centred quantity and keeps large means from costing digits.
+    """
+    x = values.reshape(len(values), -1).to(torch.float64)
+    x = x - x.mean(0)
+    return x @ x.T
+
+
+def u_centred(K: Tensor) -> Tensor:
+    """Return the U-centred kernel [..., n, n]: zero diagonal and zero row sums, float64.
+
+    Raises:
+        TooFewSamplesError: If n < 4.
+    """
+    n = K.shape[-1]
+    if n < 4:
+        raise TooFewSamplesError(f"an unbiased product of kernels needs four samples, not {n}", "Give more samples.")
+    off = K.to(torch.float64) - torch.diag_embed(torch.diagonal(K, dim1=-2, dim2=-1).to(torch.float64))
+    rows = off.sum(-1)
+    total = rows.sum(-1)[..., None, None] / ((n - 1) * (n - 2))
+    centred = off - (rows[..., :, None] + rows[..., None, :]) / (n - 2) + total
+    return centred - torch.diag_embed(torch.diagonal(centred, dim1=-2, dim2=-1))
+
+
+def u_inner(K: Tensor, L: Tensor) -> Tensor:
+    """Return the unbiased HSIC of two kernels [..., n, n], float64 [...]: the U-statistic HSIC_1 of song2012.
+
+    Its expectation over n independent samples is that of n to infinity; it can be negative, also of a kernel with
+    itself. Adding a function of one sample, f(x) + f(y), to a kernel changes nothing.
+
+    Raises:
+        TooFewSamplesError: If n < 4.
+    """
+    n = K.shape[-1]
+    return (u_centred(K) * u_centred(L)).sum((-2, -1)) / (n * (n - 3))
