@@ -51,7 +51,15 @@ class Coupling(Estimator):
     family: ClassVar[str] = "couplings"
     left_out: ClassVar[tuple[str, ...]]
     """Operators that the theory does not have."""
+    noted: ClassVar[tuple[str, ...]] = ()
+    """Quantities of ``value`` that are notes (ranks, conditioning) and not couplings."""
 
     @abc.abstractmethod
     def goodness(self, fitted: State, held_out: State) -> Goodness:
         """Return how well couplings fitted to one state describe another, independent one."""
+
+    def fit(self, measured: Mapping[str, Measurement], goodness: Goodness) -> Fit:
+        """Return the couplings, measured with their errors, as a fit: parameters apart from notes."""
+        parameters = {key: m for key, m in measured.items() if key not in self.noted}
+        notes = {key: m for key, m in measured.items() if key in self.noted}
+        return Fit(self.name, parameters, goodness, self.left_out, notes)
