@@ -97,6 +97,10 @@ class TooFewSamplesError(BlockspinError):
     """There are not enough independent units for the quantity asked for, or for its error bar."""
 
 
+class AlignmentError(BlockspinError):
+    """Ensembles that are to be read together are not over the same inputs: their ids, units or weights differ."""
+
+
 class ConstantUnitsError(BlockspinError):
     """Sites do not vary over the samples, so that they carry no correlation and cannot be normalised."""
 
