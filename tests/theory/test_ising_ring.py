@@ -88,3 +88,13 @@ def test_mutual_information_equals_brute_force_on_a_long_ring():
     joint = np.array([[probability[(spins[:, 0] == a) & (spins[:, 2] == c)].sum() for c in (1, -1)] for a in (1, -1)])
     measured = (joint * np.log(joint / np.outer(joint.sum(1), joint.sum(0)))).sum()
     assert theory.mutual_information(2, 0.3) == pytest.approx(measured, abs=1e-7)
+
+
+@pytest.mark.parametrize("b", [2, 3, 5])
+@pytest.mark.parametrize("K", [0.3, 0.9, -0.4])
+def test_linearised_decimation_is_the_derivative(K, b):
+    step = 1e-5
+    up, down = theory.decimated_coupling(K + step, 0.0, b), theory.decimated_coupling(K - step, 0.0, b)
+    more, less = theory.decimated_coupling(K, step, b), theory.decimated_coupling(K, -step, b)
+    measured = (up.coupling - down.coupling) / (2 * step), (more.field - less.field) / (2 * step)
+    assert theory.linearised_decimation(K, b) == pytest.approx(measured, abs=1e-9)

@@ -87,6 +87,20 @@ def zero_field_coupling(K: float, b: int = 2) -> float:
     return atanh(tanh(K) ** b)
 
 
+def linearised_decimation(K: float, b: int = 2) -> tuple[float, float]:
+    r"""Return (dK'/dK, dh'/dh) of decimation by b at h = 0, the eigenvalues of the linearised flow.
+
+    .. math:: \frac{dK'}{dK} = b\, t^{b-1} \frac{1 - t^2}{1 - t^{2b}}, \qquad
+        \frac{dh'}{dh} = 1 + 2 \sum_{j=1}^{b-1} \frac{t^j - t^{2b-j}}{1 - t^{2b}}
+
+    with t = tanh K; for b = 2 they are tanh 2K and 1 + tanh 2K. Exact on every ring, for every finite K and b >= 1;
+    both tend to b as K grows (y = 1 at zero temperature). Source: nelson1975.
+    """
+    t = tanh(K)
+    rest = 1 - t ** (2 * b)
+    return b * t ** (b - 1) * (1 - t**2) / rest, 1 + 2 * sum(t**j - t ** (2 * b - j) for j in range(1, b)) / rest
+
+
 def eigenvalue_ratio(K: float, h: float = 0.0) -> float:
     """Return lambda_- / lambda_+ of the transfer matrix; under decimation by b it becomes its b-th power.
 

@@ -1,0 +1,221 @@
+"""Swendsen's matrix: exact on enumerated rings, its errors honest on chains, and 2D Ising exponents."""
+
+from math import log
+
+import pytest
+import torch
+from grouped import GROUPS, group_states, merged, within_binomial
+from scipy.stats import t as student
+
+from blockspin.couplings.swendsen import Swendsen
+from blockspin.ensemble import Ensemble
+from blockspin.errors import ConfigError, ShapeError, TooFewSamplesError
+from blockspin.geometry import Chain, Grid
+from blockspin.observables.base import accumulate, evaluate
+from blockspin.registry import member
+from blockspin.theory.ising_ring import linearised_decimation
+
+SITES = 8
+K = 0.5
+
+
+def decimated(fine: Ensemble, b: int = 2) -> Ensemble:
+    return fine.with_values(fine.values[:, ::b], Chain(fine.geometry.sites // b))
+
+
+def majority(fine: Ensemble, generator: torch.Generator) -> Ensemble:
+    blocks = fine.geometry.blocks(2)
+    total = fine.values[:, blocks.members].sum(2)
+    tie = torch.rand(total.shape, generator=generator) - 0.5
+    return fine.with_values((total + tie).sign(), blocks.coarse)
+
+
+def ring(sites: int = 12, coupling: float = 0.6) -> Ensemble:
+    return member("sources", "ising-ring")(sites=sites, coupling=coupling).law().ensemble
+
+
+@pytest.mark.parametrize(("even", "odd"), [(1, 1), (2, 2)])
+@pytest.mark.parametrize("b", [2, 3])
+@pytest.mark.parametrize("coupling", [0.6, 0.9])
+def test_exponents_of_a_decimated_ring_are_exact(coupling, b, even, odd):
+    fine = ring(coupling=coupling)
+    found = evaluate(Swendsen(shape=(12,), b=b, even=even, odd=odd), decimated(fine, b), fine)
+    expected = [log(x) / log(b) for x in linearised_decimation(coupling, b)]
+    assert [float(found["y_even"]), float(found["y_odd"])] == pytest.approx(expected, abs=1e-11)
+
+
+def test_decimation_generates_no_other_coupling_from_the_nearest_neighbour_one():
+    fine = ring()
+    matrix = evaluate(Swendsen(shape=(12,), even=2, odd=1), decimated(fine), fine)["matrix_even"]
+    assert float(matrix[1, 0]) == pytest.approx(0, abs=1e-11)
+
+
+def test_parts_merge_to_the_whole():
+    fine = ring()
+    coupling = Swendsen(shape=(12,), even=2, odd=2)
+    coarse = decimated(fine)
+    halves = [torch.arange(0, len(fine), 2), torch.arange(1, len(fine), 2)]
+    parts = [accumulate(coupling.monoid, coarse.select(half), fine.select(half)) for half in halves]
+    whole = accumulate(coupling.monoid, coarse, fine)
+    for key, tensor in merged(coupling, parts).items():
+        assert torch.allclose(tensor, whole[key], rtol=1e-12, atol=1e-12)
+
+
+def test_a_constant_operator_yields_no_number_and_is_named():
+    fine = ring(sites=4)
+    coupling = Swendsen(shape=(4,), even=2, odd=1)  # two coarse spins: their second neighbours are themselves
+    state = accumulate(coupling.monoid, decimated(fine), fine)
+    assert set(coupling.value(state)) == {"y_odd", "matrix_odd"}
+    assert coupling.absent(state)["y_even"] == "operator second neighbours does not fluctuate on the coarse lattice"
+
+
+def test_collinear_operators_yield_no_number_and_are_named():
+    fine = ring(sites=12)
+    coupling = Swendsen(shape=(12,), b=3, even=4, odd=1)  # on four coarse spins, third neighbours are first neighbours
+    state = accumulate(coupling.monoid, decimated(fine, 3), fine)
+    assert "collinear" in coupling.absent(state)["y_even"]
+
+
+def test_a_negative_eigenvalue_yields_a_matrix_but_no_exponent():
+    fine = ring()
+    alternating = torch.tensor([1.0, -1.0], dtype=torch.float64).repeat(3)[:, None]
+    coarse = decimated(fine).times(alternating)  # turns the coupling of neighbours over
+    coupling = Swendsen(shape=(12,), even=1, odd=1)
+    state = accumulate(coupling.monoid, coarse, fine)
+    assert "y_even" not in coupling.value(state)
+    assert "not positive" in coupling.absent(state)["y_even"]
+
+
+def test_batches_in_the_wrong_order_are_refused():
+    fine = ring()
+    with pytest.raises(ShapeError, match="coarse, fine"):
+        evaluate(Swendsen(shape=(12,), even=1, odd=1), fine, decimated(fine))
+
+
+@pytest.mark.parametrize("options", [{"shape": (4, 4, 4)}, {"b": 5}, {"even": 9}, {"odd": 0}])
+def test_options_that_cannot_be_used_are_refused(options):
+    with pytest.raises(ConfigError):
+        Swendsen(**options)
+
+
+def test_too_few_samples_are_refused():
+    fine = ring().select(torch.arange(2))
+    coupling = Swendsen(shape=(12,), even=2, odd=1)
+    with pytest.raises(TooFewSamplesError):
+        coupling.value(accumulate(coupling.monoid, decimated(fine), fine))
+
+
+# --- error bars -------------------------------------------------------------------------------------------------------
+
+
+def heat_bath_chains(chains: int, sweeps: int, coupling: float, generator: torch.Generator) -> torch.Tensor:
+    """Return [chains, sweeps, SITES] spins of independent rings, a fifth of the sites refreshed in each sweep."""
+    spins = torch.sign(torch.rand(chains, SITES, generator=generator) - 0.5)
+    kept = torch.empty(chains, sweeps, SITES)
+    for sweep in range(-100, sweeps):
+        for parity in (0, 1):
+            near = torch.roll(spins, 1, 1) + torch.roll(spins, -1, 1)
+            up = torch.rand(spins.shape, generator=generator) < torch.sigmoid(2 * coupling * near)
+            fresh = up.to(torch.float32) * 2 - 1
+            chosen = torch.rand(spins.shape, generator=generator) < 0.2
+            chosen[:, 1 - parity :: 2] = False
+            spins = torch.where(chosen, fresh, spins)
+        if sweep >= 0:
+            kept[:, sweep] = spins
+    return kept
+
+
+def jackknife_intervals(coupling: Swendsen, states: list, level: float) -> dict[str, tuple[float, float]]:
+    whole = coupling.value(merged(coupling, states))
+    rest = [coupling.value(merged(coupling, states[:g] + states[g + 1 :])) for g in range(GROUPS)]
+    quantile = student.ppf(0.5 + level / 2, GROUPS - 1)
+    intervals = {}
+    for key in ("y_even", "y_odd"):
+        replicates = torch.stack([values[key] for values in rest])
+        error = ((GROUPS - 1) ** 2 / GROUPS * replicates.var()).sqrt()
+        intervals[key] = float(whole[key] - quantile * error), float(whole[key] + quantile * error)
+    return intervals
+
+
+@pytest.fixture(scope="module")
+def coverage() -> dict[tuple[bool, str], int]:
+    """How many of 200 chains' intervals cover the exact exponents, by grouping (contiguous or not) and quantity."""
+    coupling = Swendsen(shape=(SITES,), even=1, odd=1)
+    law = ring(SITES, K)
+    truth = evaluate(coupling, decimated(law), law)
+    chains = heat_bath_chains(200, 2000, K, torch.Generator().manual_seed(5))
+    counts = {(chain, key): 0 for chain in (True, False) for key in ("y_even", "y_odd")}
+    for values in chains:
+        fine = Ensemble.of(values, Chain(SITES), chain=True)
+        for chain in (True, False):
+            states = group_states(coupling, decimated(fine), fine, chain=chain)
+            for key, (low, high) in jackknife_intervals(coupling, states, 0.68).items():
+                counts[chain, key] += low <= float(truth[key]) <= high
+    return counts
+
+
+@pytest.mark.parametrize("key", ["y_even", "y_odd"])
+def test_intervals_from_contiguous_stretches_cover_the_exact_exponent(coverage, key):
+    assert within_binomial(coverage[True, key], 200, 0.68)
+
+
+@pytest.mark.parametrize("key", ["y_even", "y_odd"])
+def test_intervals_from_hashed_sweeps_of_a_chain_are_too_short(coverage, key):
+    assert not within_binomial(coverage[False, key], 200, 0.68)
+    assert coverage[False, key] < coverage[True, key]
+
+
+# --- the square lattice at its critical point -------------------------------------------------------------------------
+
+
+def second_step(side: int, samples: int) -> dict[str, tuple[float, float]]:
+    """Return (value, error) of both exponents from the second blocking, y_t with 3 and y_h with 1 operators."""
+    generator = torch.Generator().manual_seed(1)
+    spins = member("sources", "ising-square")(side=side).sample(samples, generator=generator)
+    once = majority(spins, generator)
+    twice = majority(once, generator)
+    coupling = Swendsen(shape=(side // 2, side // 2), even=3, odd=2)
+    states = group_states(coupling, twice, once, chain=True)
+    low_high = jackknife_intervals(coupling, states, 0.6826)
+    scale = student.ppf(0.8413, GROUPS - 1)
+    return {key: ((low + high) / 2, (high - low) / 2 / scale) for key, (low, high) in low_high.items()}
+
+
+def test_exponents_of_the_critical_square_lattice():
+    found = second_step(16, 4000)
+    # truncation and lattice size: from 8 to 4 spins a side, y_t = 1.003(4) and y_h = 1.8704(5) are known of long runs
+    assert abs(found["y_even"][0] - 1) < 0.01 + 4 * found["y_even"][1]
+    assert abs(found["y_odd"][0] - 15 / 8) < 0.005 + 4 * found["y_odd"][1]
+
+
+@pytest.mark.slow
+def test_exponents_of_the_critical_square_lattice_to_published_accuracy():
+    found = second_step(32, 20000)
+    assert abs(found["y_even"][0] - 1) < 0.02
+    assert abs(found["y_odd"][0] - 15 / 8) < 0.005
+
+
+def test_away_from_the_critical_point_the_coupling_is_irrelevant():
+    generator = torch.Generator().manual_seed(2)
+    spins = member("sources", "ising-square")(side=16, coupling=0.2).sample(2000, generator=generator)
+    coupling = Swendsen(shape=(16, 16), even=1, odd=1)
+    found = evaluate(coupling, majority(spins, generator), spins)
+    assert float(found.get("y_even", torch.tensor(-1.0))) < 0
+    assert 0.9 < float(found["y_odd"]) < 1.3  # d / 2 = 1 at the trivial fixed point
+
+
+def test_goodness_measures_the_truncation():
+    generator = torch.Generator().manual_seed(3)
+    spins = member("sources", "ising-square")(side=8).sample(4000, generator=generator)
+    coarse = majority(spins, generator)
+    wide, narrow = Swendsen(shape=(8, 8), even=3, odd=1), Swendsen(shape=(8, 8), even=2, odd=1)
+    first, second = torch.arange(2000), torch.arange(2000, 4000)
+    scores = []
+    for coupling in (wide, narrow):
+        states = [accumulate(coupling.monoid, coarse.select(half), spins.select(half)) for half in (first, second)]
+        scores.append(coupling.goodness(*states).score.value)
+    assert scores[0] < 0.02 < 0.04 < scores[1]  # the diagonal coupling matters, the plaquette hardly
+
+
+def test_a_grid_of_one_axis_is_a_ring():
+    assert Swendsen(shape=(12,), even=1, odd=1).monoid.shape == Grid((12,)).shape
