@@ -1,6 +1,6 @@
 """Groups of units and how often an interval covers the truth, for the tests of couplings."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from scipy.stats import binom
@@ -8,20 +8,13 @@ from scipy.stats import binom
 from blockspin.ensemble import Ensemble, group_of
 from blockspin.observables.base import Estimator, State, accumulate
 
-GROUPS = 20
+GROUPS = 20  # groups of units, as the engine has them by default
 
 
 def group_states(estimator: Estimator, *ensembles: Ensemble, chain: bool) -> list[State]:
     group = group_of(ensembles[0].units, GROUPS, chain=chain)
     parts = [(group == g).nonzero().flatten() for g in range(GROUPS)]
     return [accumulate(estimator.monoid, *(e.select(part) for e in ensembles)) for part in parts]
-
-
-def merged(estimator: Estimator, states: Sequence[State]) -> State:
-    total = estimator.monoid.start()
-    for state in states:
-        total = estimator.monoid.merge(total, state)
-    return total
 
 
 def covered(measure: Callable[[int], tuple[float, float]], truth: float, seeds: int = 200) -> int:

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from grouped import GROUPS, covered, group_states, merged, within_binomial
+from grouped import covered, group_states, within_binomial
 from scipy.stats import binom
-from scipy.stats import t as student
 
 from blockspin.couplings.gaussian_precision import GaussianPrecision, strongest_pairs
+from blockspin.engine.errorbars import jackknife
 from blockspin.ensemble import Ensemble
 from blockspin.errors import ConfigError, GeometryError, TooFewSamplesError
 from blockspin.geometry import Chain, Unordered
@@ -30,14 +30,11 @@ def drawn(law: GaussianLaw, samples: int, seed: int) -> Ensemble:
 
 def test_intervals_cover_the_exact_coupling():
     law, estimator = ring_law(), GaussianPrecision(geometry=RING)
-    quantile = student.ppf(0.84, GROUPS - 1)
 
     def interval(seed: int) -> tuple[float, float]:
-        states = group_states(estimator, drawn(law, 200, seed), chain=False)
-        whole = estimator.value(merged(estimator, states))["coupling"][0]
-        rest = [estimator.value(merged(estimator, states[:g] + states[g + 1 :]))["coupling"][0] for g in range(GROUPS)]
-        error = ((GROUPS - 1) ** 2 / GROUPS * torch.stack(rest).var()).sqrt()
-        return float(whole - quantile * error), float(whole + quantile * error)
+        states = group_states(estimator, drawn(law, 300, seed), chain=False)
+        low, high = jackknife(estimator, states)["coupling"].interval(0.68)
+        return low[0], high[0]
 
     assert within_binomial(covered(interval, -0.4), 200, 0.68)
 

@@ -4,13 +4,14 @@ from math import log
 
 import pytest
 import torch
-from grouped import GROUPS, group_states, merged, within_binomial
-from scipy.stats import t as student
+from grouped import group_states, within_binomial
 
 from blockspin.couplings.swendsen import Swendsen
+from blockspin.engine.errorbars import jackknife, merged
 from blockspin.ensemble import Ensemble
 from blockspin.errors import ConfigError, ShapeError, TooFewSamplesError
 from blockspin.geometry import Chain, Grid
+from blockspin.measurement import Measurement
 from blockspin.observables.base import accumulate, evaluate
 from blockspin.registry import member
 from blockspin.theory.ising_ring import linearised_decimation
@@ -57,7 +58,7 @@ def test_parts_merge_to_the_whole():
     halves = [torch.arange(0, len(fine), 2), torch.arange(1, len(fine), 2)]
     parts = [accumulate(coupling.monoid, coarse.select(half), fine.select(half)) for half in halves]
     whole = accumulate(coupling.monoid, coarse, fine)
-    for key, tensor in merged(coupling, parts).items():
+    for key, tensor in merged(coupling.monoid, parts).items():
         assert torch.allclose(tensor, whole[key], rtol=1e-12, atol=1e-12)
 
 
@@ -125,18 +126,6 @@ def heat_bath_chains(chains: int, sweeps: int, coupling: float, generator: torch
     return kept
 
 
-def jackknife_intervals(coupling: Swendsen, states: list, level: float) -> dict[str, tuple[float, float]]:
-    whole = coupling.value(merged(coupling, states))
-    rest = [coupling.value(merged(coupling, states[:g] + states[g + 1 :])) for g in range(GROUPS)]
-    quantile = student.ppf(0.5 + level / 2, GROUPS - 1)
-    intervals = {}
-    for key in ("y_even", "y_odd"):
-        replicates = torch.stack([values[key] for values in rest])
-        error = ((GROUPS - 1) ** 2 / GROUPS * replicates.var()).sqrt()
-        intervals[key] = float(whole[key] - quantile * error), float(whole[key] + quantile * error)
-    return intervals
-
-
 @pytest.fixture(scope="module")
 def coverage() -> dict[tuple[bool, str], int]:
     """How many of 200 chains' intervals cover the exact exponents, by grouping (contiguous or not) and quantity."""
@@ -149,7 +138,9 @@ def coverage() -> dict[tuple[bool, str], int]:
         fine = Ensemble.of(values, Chain(SITES), chain=True)
         for chain in (True, False):
             states = group_states(coupling, decimated(fine), fine, chain=chain)
-            for key, (low, high) in jackknife_intervals(coupling, states, 0.68).items():
+            measured = jackknife(coupling, states)
+            for key in ("y_even", "y_odd"):
+                low, high = measured[key].interval(0.68)
                 counts[chain, key] += low <= float(truth[key]) <= high
     return counts
 
@@ -168,31 +159,29 @@ def test_intervals_from_hashed_sweeps_of_a_chain_are_too_short(coverage, key):
 # --- the square lattice at its critical point -------------------------------------------------------------------------
 
 
-def second_step(side: int, samples: int) -> dict[str, tuple[float, float]]:
-    """Return (value, error) of both exponents from the second blocking, y_t with 3 and y_h with 1 operators."""
+def second_step(side: int, samples: int) -> dict[str, Measurement]:
+    """Measure both exponents at the second blocking, with three even and two odd operators."""
     generator = torch.Generator().manual_seed(1)
     spins = member("sources", "ising-square")(side=side).sample(samples, generator=generator)
     once = majority(spins, generator)
     twice = majority(once, generator)
     coupling = Swendsen(shape=(side // 2, side // 2), even=3, odd=2)
     states = group_states(coupling, twice, once, chain=True)
-    low_high = jackknife_intervals(coupling, states, 0.6826)
-    scale = student.ppf(0.8413, GROUPS - 1)
-    return {key: ((low + high) / 2, (high - low) / 2 / scale) for key, (low, high) in low_high.items()}
+    return jackknife(coupling, states)
 
 
 def test_exponents_of_the_critical_square_lattice():
     found = second_step(16, 4000)
     # truncation and lattice size: from 8 to 4 spins a side, y_t = 1.003(4) and y_h = 1.8704(5) are known of long runs
-    assert abs(found["y_even"][0] - 1) < 0.01 + 4 * found["y_even"][1]
-    assert abs(found["y_odd"][0] - 15 / 8) < 0.005 + 4 * found["y_odd"][1]
+    assert abs(found["y_even"].value - 1) < 0.01 + 4 * found["y_even"].error
+    assert abs(found["y_odd"].value - 15 / 8) < 0.005 + 4 * found["y_odd"].error
 
 
 @pytest.mark.slow
 def test_exponents_of_the_critical_square_lattice_to_published_accuracy():
     found = second_step(32, 20000)
-    assert abs(found["y_even"][0] - 1) < 0.02
-    assert abs(found["y_odd"][0] - 15 / 8) < 0.005
+    assert abs(found["y_even"].value - 1) < 0.02
+    assert abs(found["y_odd"].value - 15 / 8) < 0.005
 
 
 def test_away_from_the_critical_point_the_coupling_is_irrelevant():
