@@ -1,0 +1,33 @@
+"""Carry out all tethers and collect their rows, for the command line, the report and the tests."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Any
+
+from blockspin.registry import members
+
+
+def run_tethers(fast: bool = False) -> list[dict[str, Any]]:
+    """Return one row a number of every tether, or of the fast ones alone.
+
+    Each row has "tether", "system", "source", "quantity", "expected", "measured", "error", "z", "tolerance", "unit",
+    "passed" and "seconds" (since the row before, or since the tether's start).
+    """
+    return [row for name in members("tethers") if name not in skipped_tethers(fast) for row in run_tether(name)]
+
+
+def skipped_tethers(fast: bool) -> list[str]:
+    """Return the names of the tethers that ``run_tethers(fast)`` leaves out because they are slow."""
+    return [name for name, tether in members("tethers").items() if fast and not tether.fast]
+
+
+def run_tether(name: str) -> list[dict[str, Any]]:
+    """Return the rows of one tether."""
+    tether = members("tethers")[name]()
+    about = {"tether": name, "system": tether.system, "source": tether.source}
+    rows, start = [], perf_counter()
+    for row in tether.rows():
+        rows.append({**about, **row.to_dict(), "seconds": perf_counter() - start})
+        start = perf_counter()
+    return rows

@@ -1,0 +1,35 @@
+"""Every known answer of the registry is met."""
+
+import pytest
+
+from blockspin.registry import members
+from blockspin.tethers._driver import run_tether, skipped_tethers
+
+FAST = [name for name, tether in members("tethers").items() if tether.fast]
+
+
+def failures(name: str) -> list[dict]:
+    return [row for row in run_tether(name) if not row["passed"]]
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_fast_tethers_hold(name):
+    assert failures(name) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", skipped_tethers(fast=True))
+def test_slow_tethers_hold(name):
+    assert failures(name) == []
+
+
+def test_fast_and_skipped_are_all():
+    assert sorted([*FAST, *skipped_tethers(fast=True)]) == sorted(members("tethers"))
+    assert skipped_tethers(fast=False) == []
+
+
+def test_rows_say_what_they_are():
+    row = run_tether("marchenko-pastur")[0]
+    assert {"tether", "system", "source", "quantity", "expected", "measured", "error", "z", "seconds", "passed"} <= set(
+        row
+    )
