@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 import torch
 from torch import Tensor
@@ -69,13 +70,24 @@ def covariance_of(state: State, *, unbiased: bool = True) -> Tensor:
     return state["scatter"] / (state["weight"] - lost)
 
 
+def effective_samples(state: State) -> float:
+    """Return the effective number of samples (Kish), infinite for a law: its weights are probabilities that sum to 1.
+
+    Raises:
+        TooFewSamplesError: If there are fewer than two samples.
+    """
+    if not state or float(state["squares"]) >= float(state["weight"]) ** 2:
+        raise TooFewSamplesError("moments need at least two samples", "Give more samples.")
+    weight = float(state["weight"])
+    return inf if abs(weight - 1) < 1e-9 else weight**2 / float(state["squares"])
+
+
 def moments(source: Source) -> tuple[Tensor, Tensor]:
     """Return mean [D] and covariance [D, D], float64, of samples or of a law (exact there)."""
     if isinstance(source, GaussianLaw):
         return source.mean.reshape(-1), source.covariance
     state = accumulate(Moments(), source)
-    exact = abs(float(state["weight"]) - 1.0) < 1e-9  # the weights of a law are probabilities
-    return state["mean"], covariance_of(state, unbiased=not exact)
+    return state["mean"], covariance_of(state, unbiased=effective_samples(state) < inf)
 
 
 @register
@@ -98,6 +110,6 @@ class Covariance(Observable):
 
     def value(self, state: State) -> dict[str, Tensor]:
         """Diagonalise."""
-        covariance = covariance_of(state)
+        covariance = covariance_of(state, unbiased=effective_samples(state) < inf)
         spectrum = torch.linalg.eigvalsh(covariance).flip(0).clamp(min=0)
         return {"spectrum": spectrum, "variance": covariance.trace(), "mean_square": state["mean"].square().mean()}

@@ -1,0 +1,105 @@
+"""Rows: a bounded subsample of units, one sample of each, drawn by hash whatever the order of merging."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from blockspin.ensemble import Batch, mix
+from blockspin.errors import FitFailedError
+from blockspin.observables.base import RowMonoid, State
+
+
+@dataclass(frozen=True)
+class Rows(RowMonoid):
+    """The field of at most ``limit`` units.
+
+    Of every unit the sample with the smallest scrambled id, of all units those with the smallest scrambled key:
+    repeated contents would put a diagonal back into statistics of pairs. State: "ids", "units" int64 [rows], "weights"
+    float64 [rows], "first" [rows, D] in the dtype of the field; sorted by scrambled unit, so that the state depends on
+    nothing but which samples were added.
+
+    Args:
+        limit: Most units that are kept.
+    """
+
+    limit: int = 1500
+
+    def start(self) -> State:
+        """Return the empty state."""
+        return {}
+
+    def add(self, state: State, *batches: Batch) -> State:
+        """Add one batch."""
+        return self.merge(state, _rows(batches, self.limit))
+
+    def merge(self, first: State, second: State) -> State:
+        """Merge two parts."""
+        return merged_rows(first, second, self.limit)
+
+
+@dataclass(frozen=True)
+class RowPairs(RowMonoid):
+    """The fields of at most ``limit`` units in two aligned ensembles: ``Rows`` with "second" [rows, D'] beside "first".
+
+    Args:
+        limit: Most units that are kept.
+    """
+
+    inputs = 2
+    limit: int = 1500
+
+    def start(self) -> State:
+        """Return the empty state."""
+        return {}
+
+    def add(self, state: State, *batches: Batch) -> State:
+        """Add a joint batch."""
+        return self.merge(state, _rows(batches, self.limit))
+
+    def merge(self, first: State, second: State) -> State:
+        """Merge two parts."""
+        return merged_rows(first, second, self.limit)
+
+
+def merged_rows(first: State, second: State, limit: int) -> State:
+    """Return the rows that are kept of two states."""
+    if not first or not second:
+        return first or second
+    return _kept({key: torch.cat([first[key], second[key]]) for key in first}, limit)
+
+
+def check_equal_weights(state: State) -> None:
+    """Refuse weighted rows: unbiased products of kernels count every sample once.
+
+    Raises:
+        FitFailedError: If weights differ.
+    """
+    weights = state["weights"]
+    if bool((weights != weights[0]).any()):
+        raise FitFailedError("weighted samples have no unbiased product of kernels", "Draw samples of the law instead.")
+
+
+def _rows(batches: tuple[Batch, ...], limit: int) -> State:
+    first = batches[0]
+    if not len(first):
+        return {}
+    fields = {key: b.values.flatten(1) for key, b in zip(("first", "second"), batches, strict=False)}
+    return _kept({"ids": first.ids, "units": first.units, "weights": first.weights, **fields}, limit)
+
+
+def _kept(state: State, limit: int) -> State:
+    index = _order(state["ids"], state["units"])[:limit]
+    return {key: tensor[index] for key, tensor in state.items()}
+
+
+def _order(ids: Tensor, units: Tensor) -> Tensor:
+    """Return the index of one sample a unit, by scrambled unit; scrambling is one to one, so that equal means same."""
+    by_id = torch.argsort(mix(ids, salt=5), stable=True)
+    order = by_id[torch.argsort(mix(units, salt=4)[by_id], stable=True)]
+    sorted_units = units[order]
+    new = torch.ones(len(order), dtype=torch.bool)
+    new[1:] = sorted_units[1:] != sorted_units[:-1]
+    return order[new]

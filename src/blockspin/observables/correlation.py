@@ -1,0 +1,74 @@
+"""Correlation: connected correlation of a field against distance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isinf
+
+import torch
+from torch import Tensor
+
+from blockspin.errors import ConstantUnitsError, ShapeError
+from blockspin.geometry import Geometry
+from blockspin.observables.base import Observable, State
+from blockspin.observables.covariance import Moments, covariance_of, effective_samples
+from blockspin.registry import register
+
+
+@register
+@dataclass(frozen=True)
+class Correlation(Observable):
+    r"""Connected two-point function, averaged over all pairs of sites at the same distance.
+
+    .. math:: G(r) = \langle \phi_i \phi_j \rangle - \langle \phi_i \rangle \langle \phi_j \rangle, \quad |i - j| = r,
+
+    summed over components. Quantities: "distance" [classes], ascending from 0; "covariance" [classes], G(r);
+    "correlation" [classes], G(r) / G(0), which is 1 at distance 0.
+
+    Neighbouring distances share their samples: their errors are correlated, so that a fit to them needs more than
+    these errors.
+
+    Args:
+        geometry: Where the sites are; it must have distances.
+
+    Raises:
+        GeometryError: If sites have no distance.
+
+    Do not trust when:
+        The field is not translation invariant: what is averaged over then differs from pair to pair.
+
+    Source:
+        kadanoff1966.
+    """
+
+    name = "correlation"
+    source = "kadanoff1966"
+    units = {"distance": "lattice spacings", "covariance": "field^2", "correlation": "1"}
+    geometry: Geometry
+
+    @property
+    def monoid(self) -> Moments:
+        """Second moments, shared with the covariance."""
+        return Moments()
+
+    def value(self, state: State) -> dict[str, Tensor]:
+        """Average over classes of distance.
+
+        Raises:
+            TooFewSamplesError: If there are fewer than two samples.
+            ShapeError: If the field does not fit the geometry.
+            ConstantUnitsError: If the field does not vary.
+        """
+        C = covariance_of(state, unbiased=not isinf(effective_samples(state)))
+        sites = self.geometry.sites
+        if len(C) % sites:
+            raise ShapeError(f"a field of {len(C)} values does not fit {sites} sites", "Give the field's own geometry.")
+        components = len(C) // sites
+        G = torch.einsum("icjc->ij", C.reshape(sites, components, sites, components))
+        distance, classes = torch.unique(torch.round(self.geometry.distances(), decimals=9), return_inverse=True)
+        sums = torch.zeros(len(distance), dtype=torch.float64).index_add_(0, classes.flatten(), G.flatten())
+        shells = (sums / torch.bincount(classes.flatten()))[torch.isfinite(distance)]
+        if not float(shells[0]) > 0:
+            raise ConstantUnitsError("the field does not vary over the samples", "Check the data.")
+        distance = distance[torch.isfinite(distance)]
+        return {"distance": distance, "covariance": shells, "correlation": shells / shells[0]}

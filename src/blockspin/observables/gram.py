@@ -1,0 +1,77 @@
+"""Gram: the spectrum of the centred kernel between samples, and its effective rank."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from blockspin.errors import ConstantUnitsError, TooFewSamplesError
+from blockspin.observables._rows import Rows
+from blockspin.observables.base import Observable, State, gram_of
+from blockspin.registry import register
+
+LEADING = 32
+"""How many eigenvalues are reported."""
+
+
+def centred_gram(values: Tensor) -> Tensor:
+    """Return the centred linear kernel of a field [n, ...] divided by its Frobenius norm, float64 [n, n].
+
+    Raises:
+        ConstantUnitsError: If the field does not vary.
+    """
+    K = gram_of(values)
+    norm = K.norm()
+    if not float(norm) > 0:
+        raise ConstantUnitsError("the field does not vary over the samples", "Check the data.")
+    return K / norm
+
+
+@register
+@dataclass(frozen=True)
+class Gram(Observable):
+    r"""Spectrum of the kernel between samples, on at most ``limit`` units drawn by hash.
+
+    Quantities: "spectrum" [32], the leading eigenvalues as shares of their sum, padded with zeros; "effective_rank",
+    :math:`\exp(-\sum_k p_k \ln p_k)` of all shares. Both are those of this many units: noise of high dimension has an
+    effective rank that grows with the number of rows, so compare only equal numbers.
+
+    Args:
+        limit: Most units that are kept.
+
+    Source:
+        roy2007.
+    """
+
+    name = "gram"
+    source = "roy2007"
+    smooth = False
+    units = {"spectrum": "1", "effective_rank": "1"}
+    limit: int = 1500
+
+    @property
+    def monoid(self) -> Rows:
+        """A bounded subsample of units."""
+        return Rows(self.limit)
+
+    def value(self, state: State) -> dict[str, Tensor]:
+        """Diagonalise.
+
+        Raises:
+            TooFewSamplesError: If there are fewer than two units.
+            ConstantUnitsError: If the field does not vary.
+        """
+        if not state or len(state["ids"]) < 2:
+            raise TooFewSamplesError("a kernel between samples needs at least two units", "Give more samples.")
+        weights = (state["weights"] / state["weights"].mean()).sqrt()[:, None]
+        x = state["first"].to(torch.float64)
+        x = (x - (state["weights"] @ x) / state["weights"].sum()) * weights
+        shares = torch.linalg.eigvalsh(x @ x.T if len(x) <= x.shape[1] else x.T @ x).flip(0).clamp(min=0)
+        if not float(shares.sum()) > 0:
+            raise ConstantUnitsError("the field does not vary over the samples", "Check the data.")
+        shares = shares / shares.sum()
+        leading = torch.zeros(LEADING, dtype=torch.float64)
+        leading[: len(shares)] = shares[:LEADING]
+        return {"spectrum": leading, "effective_rank": torch.special.entr(shares).sum().exp()}
