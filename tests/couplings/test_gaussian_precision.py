@@ -8,7 +8,7 @@ from scipy.stats import binom
 from blockspin.couplings.gaussian_precision import GaussianPrecision, strongest_pairs
 from blockspin.engine.errorbars import jackknife
 from blockspin.ensemble import Ensemble
-from blockspin.errors import ConfigError, GeometryError, TooFewSamplesError
+from blockspin.errors import ConfigError, GeometryError, ShapeError, TooFewSamplesError
 from blockspin.geometry import Chain, Unordered
 from blockspin.law import EnumeratedLaw, GaussianLaw
 from blockspin.measurement import Measurement
@@ -138,3 +138,8 @@ def test_too_few_samples_are_refused():
 def test_sites_without_distance_have_no_classes():
     with pytest.raises(GeometryError):
         evaluate(GaussianPrecision(geometry=Unordered(6)), drawn(ring_law(), 50, 0))
+
+
+def test_a_geometry_of_another_size_is_refused():
+    with pytest.raises(ShapeError):
+        evaluate(GaussianPrecision(geometry=Chain(5)), drawn(ring_law(), 50, 0))

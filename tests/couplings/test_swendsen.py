@@ -178,7 +178,7 @@ def test_exponents_of_the_critical_square_lattice():
 
 
 @pytest.mark.slow
-def test_exponents_of_the_critical_square_lattice_to_published_accuracy():
+def test_exponents_of_the_critical_square_lattice_to_stated_accuracy():
     found = second_step(32, 20000)
     assert abs(found["y_even"].value - 1) < 0.02
     assert abs(found["y_odd"].value - 15 / 8) < 0.005

@@ -98,3 +98,20 @@ def test_linearised_decimation_is_the_derivative(K, b):
     more, less = theory.decimated_coupling(K, step, b), theory.decimated_coupling(K, -step, b)
     measured = (up.coupling - down.coupling) / (2 * step), (more.field - less.field) / (2 * step)
     assert theory.linearised_decimation(K, b) == pytest.approx(measured, abs=1e-9)
+
+
+@pytest.mark.parametrize("K", [0.6, -0.4])
+def test_fisher_information_equals_the_variance_of_the_energy(K):
+    spins, probability = theory.ring_probabilities(8, K)
+    energy = (spins * np.roll(spins, 1, axis=1)).sum(axis=1)
+    variance = probability @ energy**2 - (probability @ energy) ** 2
+    assert theory.fisher_information(K, 8) == pytest.approx(variance, rel=1e-12)
+
+
+def test_fisher_information_kept_on_a_long_ring_is_that_of_the_infinite_one():
+    assert theory.fisher_retained(0.6, 200) == pytest.approx(theory.fisher_retained(0.6), rel=1e-12)
+
+
+def test_fisher_information_kept_equals_enumeration_by_another_script():
+    assert theory.fisher_retained(0.6) == pytest.approx((0.44771, 0.91683), abs=5e-6)
+    assert theory.fisher_retained(0.6, 18) == pytest.approx((0.44800, 0.91683), abs=5e-6)

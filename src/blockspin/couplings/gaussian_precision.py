@@ -13,7 +13,7 @@ from torch import Tensor
 
 from blockspin.couplings._sums import PowerSums, covariance_of, degrees_of_freedom, support
 from blockspin.couplings.base import Coupling, Goodness
-from blockspin.errors import ConfigError, FitFailedError, TooFewSamplesError
+from blockspin.errors import ConfigError, FitFailedError, ShapeError, TooFewSamplesError
 from blockspin.geometry import Geometry
 from blockspin.measurement import Measurement
 from blockspin.observables.base import State
@@ -83,10 +83,16 @@ class GaussianPrecision(Coupling):
 
         Raises:
             TooFewSamplesError: If there are not more samples than directions in the support.
+            ShapeError: If the geometry is not that of the field.
         """
         A, rank = self.precision(state)
         found = {"diagonal": A.diagonal().mean(), "rank": torch.tensor(float(rank), dtype=torch.float64)}
         if self.geometry is not None:
+            if self.geometry.sites != len(A):
+                raise ShapeError(
+                    f"a field of {len(A)} sites and components does not fit a geometry of {self.geometry.sites} sites",
+                    "Distance classes need one component a site.",
+                )
             found["coupling"] = torch.stack([A[mask].mean() for mask in distance_classes(self.geometry, self.reach)])
         if self.pairs:
             i, j = torch.tensor(self.pairs).T

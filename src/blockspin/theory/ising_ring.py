@@ -110,16 +110,35 @@ def eigenvalue_ratio(K: float, h: float = 0.0) -> float:
     return (exp(K) * cosh(h) - root) / (exp(K) * cosh(h) + root)
 
 
-def fisher_retained(K: float) -> tuple[float, float]:
+def fisher_information(K: float, sites: int) -> float:
+    r"""Return the Fisher information about K in the whole ring of N spins without field, the variance of sum s s'.
+
+    .. math:: \partial_K^2 \ln Z = N (1 - t^2) + \frac{u''}{1 + u} - \Big(\frac{u'}{1 + u}\Big)^2, \quad u = t^N,
+
+    primes being derivatives by K. Exact for every K and N >= 2. Source: ising1925.
+    """
+    t, N = tanh(K), sites
+    s, u = 1 - t**2, t**N
+    first = N * t ** (N - 1) * s
+    second = N * (N - 1) * t ** (N - 2) * s**2 - 2 * N * u * s
+    return N * s + second / (1 + u) - (first / (1 + u)) ** 2
+
+
+def fisher_retained(K: float, sites: int | None = None) -> tuple[float, float]:
     r"""Return the share of Fisher information that one decimation by 2 keeps, for the coupling and for the field.
 
     .. math:: R_K = \frac{2 t^2}{1 + t^2}, \qquad R_h = \frac{1}{1 + e^{-4K}}
 
-    for the infinite ring at h = 0, K > 0: what is irrelevant dies, what is relevant survives. Dimensionless.
-    Source: machta2013 for the idea; both follow from K' and h' of ``decimated_coupling`` and the susceptibilities.
+    for the infinite ring at h = 0, K > 0: what is irrelevant dies, what is relevant survives. On a finite ring of an
+    even number of sites R_h is the same and R_K = (dK'/dK)^2 I_{N/2}(K') / I_N(K). Dimensionless.
+    Source: machta2013 for the idea; both follow from the recursion of nelson1975 and the susceptibilities.
     """
     t = tanh(K)
-    return 2 * t**2 / (1 + t**2), 1 / (1 + exp(-4 * K))
+    field = 1 / (1 + exp(-4 * K))
+    if sites is None:
+        return 2 * t**2 / (1 + t**2), field
+    coarse = fisher_information(zero_field_coupling(K), sites // 2)
+    return linearised_decimation(K)[0] ** 2 * coarse / fisher_information(K, sites), field
 
 
 def mutual_information(distance: int, K: float) -> float:
