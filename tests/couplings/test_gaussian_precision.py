@@ -5,6 +5,7 @@ import torch
 from grouped import covered, group_states, within_binomial
 from scipy.stats import binom
 
+from blockspin.couplings._sums import sums_of_law
 from blockspin.couplings.gaussian_precision import GaussianPrecision, strongest_pairs
 from blockspin.engine.errorbars import jackknife
 from blockspin.ensemble import Ensemble
@@ -43,6 +44,12 @@ def test_couplings_are_unbiased_where_samples_hardly_outnumber_sites():
     law, estimator = ring_law(), GaussianPrecision(geometry=RING)
     values = torch.stack([evaluate(estimator, drawn(law, 20, seed))["diagonal"] for seed in range(400)])
     assert abs(float(values.mean()) - 1) < 4 * float(values.std()) / 20  # uncorrected: 1.58
+
+
+def test_it_is_exact_on_a_gaussian_law():
+    found = GaussianPrecision(geometry=RING).value(sums_of_law(ring_law()))
+    assert float(found["diagonal"]) == pytest.approx(1, abs=1e-12)
+    assert found["coupling"].tolist() == pytest.approx([-0.4, 0, 0], abs=1e-12)
 
 
 def test_it_is_exact_on_an_enumerated_law():

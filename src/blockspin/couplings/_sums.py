@@ -10,6 +10,7 @@ from torch import Tensor
 
 from blockspin.ensemble import Batch
 from blockspin.errors import TooFewSamplesError
+from blockspin.law import GaussianLaw
 from blockspin.observables.base import Monoid, State
 
 
@@ -57,6 +58,14 @@ def _moved(part: State, shift: Tensor) -> tuple[Tensor, Tensor]:
     n, m2, m3, m4 = part["weight"], part["scatter"].diagonal(), part["third"], part["fourth"]
     third = m3 + 3 * shift * m2 + n * shift**3
     return third, m4 + 4 * shift * m3 + 6 * shift**2 * m2 + n * shift**4
+
+
+def sums_of_law(law: GaussianLaw) -> State:
+    """Return the state that infinitely many samples of a Gaussian law would leave, at weight 1."""
+    mean, C = law.mean.reshape(-1), law.covariance
+    one, none = torch.ones((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+    cubes, fourth = torch.zeros_like(mean), 3 * C.diagonal() ** 2
+    return {"weight": one, "squares": none, "mean": mean, "scatter": C, "third": cubes, "fourth": fourth}
 
 
 def degrees_of_freedom(state: State) -> float:
