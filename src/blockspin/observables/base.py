@@ -140,8 +140,8 @@ def u_centred(K: Tensor) -> Tensor:
 def u_inner(K: Tensor, L: Tensor) -> Tensor:
     """Return the unbiased HSIC of two kernels [..., n, n], float64 [...]: the U-statistic HSIC_1 of song2012.
 
-    Its expectation over n independent samples is that of n to infinity; it can be negative, also of a kernel with
-    itself. Adding a function of one sample, f(x) + f(y), to a kernel changes nothing.
+    Its expectation over n independent samples is that of n to infinity. It can be negative, except of a kernel with
+    itself, where it is a squared norm. Adding a function of one sample, f(x) + f(y), to a kernel changes nothing.
 
     Raises:
         TooFewSamplesError: If n < 4.

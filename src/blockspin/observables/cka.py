@@ -22,7 +22,7 @@ def debiased_cka(K: Tensor, L: Tensor) -> Tensor:
     """Return the debiased centred kernel alignment of two kernels [n, n], a float64 scalar at most about 1.
 
     Raises:
-        FitFailedError: If a self-term is not positive: the kernel cannot be told from noise.
+        FitFailedError: If a self-term is not positive: the field does not vary.
         TooFewSamplesError: If n < 4.
     """
     return _alignment(u_inner(K, L), u_inner(K, K), u_inner(L, L))
@@ -56,7 +56,7 @@ def _alignment(cross: Tensor, first: Tensor, second: Tensor) -> Tensor:
     if not smallest > 0:
         raise FitFailedError(
             f"the debiased similarity of a kernel with itself is not positive ({smallest:.3g})",
-            "The field cannot be told from noise with so few units; give more.",
+            "The field does not vary over the units: leave it out.",
         )
     return cross / (first * second).sqrt()
 

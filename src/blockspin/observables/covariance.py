@@ -14,6 +14,9 @@ from blockspin.law import GaussianLaw, Source
 from blockspin.observables.base import Monoid, Observable, State, accumulate, total_weight
 from blockspin.registry import register
 
+SLICE = 256
+"""Samples in one product: sums inside it are in the dtype of the field, beyond it in float64."""
+
 
 @dataclass(frozen=True)
 class Moments(Monoid):
@@ -37,7 +40,10 @@ class Moments(Monoid):
         weight = total_weight(batch)
         mean = (w @ x.to(torch.float64)) / weight
         centred = x - mean.to(x.dtype)
-        scatter = ((centred * w.to(x.dtype)[:, None]).T @ centred).to(torch.float64)
+        weighted = centred * w.to(x.dtype)[:, None]
+        scatter = torch.zeros(x.shape[1], x.shape[1], dtype=torch.float64)
+        for a, b in zip(weighted.split(SLICE), centred.split(SLICE), strict=True):
+            scatter += a.T @ b
         slip = (w @ centred.to(torch.float64)) / weight  # rounding of the centre
         scatter = scatter - weight * torch.outer(slip, slip)
         return self.merge(state, {"weight": weight, "squares": w.square().sum(), "mean": mean, "scatter": scatter})
