@@ -1,5 +1,6 @@
 """Swendsen's matrix: exact on enumerated rings, its errors honest on chains, and 2D Ising exponents."""
 
+from itertools import product
 from math import log
 
 import pytest
@@ -11,9 +12,11 @@ from blockspin.engine.errorbars import jackknife, merged
 from blockspin.ensemble import Ensemble
 from blockspin.errors import ConfigError, ShapeError, TooFewSamplesError
 from blockspin.geometry import Chain, Grid
+from blockspin.law import enumerate_law
 from blockspin.measurement import Measurement
 from blockspin.observables.base import accumulate, evaluate
 from blockspin.registry import member
+from blockspin.sources.ising_square import IsingSquare
 from blockspin.theory.ising_ring import linearised_decimation
 
 SITES = 8
@@ -162,12 +165,45 @@ def test_intervals_from_hashed_sweeps_of_a_chain_are_too_short(coverage, key):
 def second_step(side: int, samples: int) -> dict[str, Measurement]:
     """Measure both exponents at the second blocking, with three even and two odd operators."""
     generator = torch.Generator().manual_seed(1)
-    spins = member("sources", "ising-square")(side=side).sample(samples, generator=generator)
+    spins = IsingSquare(side=side).sample(samples, generator=generator)
     once = majority(spins, generator)
     twice = majority(once, generator)
     coupling = Swendsen(shape=(side // 2, side // 2), even=3, odd=2)
     states = group_states(coupling, twice, once, chain=True)
     return jackknife(coupling, states)
+
+
+def exact_square_exponents(coupling: Swendsen, K: float) -> dict[str, torch.Tensor]:
+    """Return the exponents of the 4 x 4 torus blocked by majority, by enumeration of spins and of how ties fall."""
+
+    def log_weight(s: torch.Tensor) -> torch.Tensor:
+        s = s.reshape(-1, 4, 4)
+        return K * (s * s.roll(-1, 1) + s * s.roll(-1, 2)).sum((1, 2))
+
+    fine = enumerate_law(Grid((4, 4)), (-1.0, 1.0), log_weight).ensemble
+    blocks = fine.geometry.blocks(2)
+    total = fine.values[:, blocks.members].sum(2)
+    state = coupling.monoid.start()
+    for ties in product((-0.5, 0.5), repeat=4):
+        coarse = fine.with_values((total + torch.tensor(ties)[:, None]).sign(), blocks.coarse)
+        state = coupling.monoid.merge(state, accumulate(coupling.monoid, coarse, fine))
+    return coupling.value(state)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("key", ["y_even", "y_odd"])
+def test_intervals_cover_the_exact_exponent_of_the_blocked_square_lattice(key):
+    coupling = Swendsen(shape=(4, 4), even=2, odd=1)
+    generator = torch.Generator().manual_seed(4)
+    spins = IsingSquare(side=4, chains=200, sweeps=1, stretch=5).sample(200_000, generator=generator)
+    coarse = majority(spins, generator)
+    truth = float(exact_square_exponents(coupling, IsingSquare().coupling)[key])
+    count = 0
+    for chain in torch.arange(200_000).reshape(200, 1000):
+        states = group_states(coupling, coarse.select(chain), spins.select(chain), chain=True)
+        low, high = jackknife(coupling, states)[key].interval(0.68)
+        count += low <= truth <= high
+    assert within_binomial(count, 200, 0.68)
 
 
 def test_exponents_of_the_critical_square_lattice():
@@ -186,7 +222,7 @@ def test_exponents_of_the_critical_square_lattice_to_stated_accuracy():
 
 def test_away_from_the_critical_point_the_coupling_is_irrelevant():
     generator = torch.Generator().manual_seed(2)
-    spins = member("sources", "ising-square")(side=16, coupling=0.2).sample(2000, generator=generator)
+    spins = IsingSquare(side=16, coupling=0.2).sample(2000, generator=generator)
     coupling = Swendsen(shape=(16, 16), even=1, odd=1)
     found = evaluate(coupling, majority(spins, generator), spins)
     assert float(found.get("y_even", torch.tensor(-1.0))) < 0
@@ -195,7 +231,7 @@ def test_away_from_the_critical_point_the_coupling_is_irrelevant():
 
 def test_goodness_measures_the_truncation():
     generator = torch.Generator().manual_seed(3)
-    spins = member("sources", "ising-square")(side=8).sample(4000, generator=generator)
+    spins = IsingSquare(side=8).sample(4000, generator=generator)
     coarse = majority(spins, generator)
     wide, narrow = Swendsen(shape=(8, 8), even=3, odd=1), Swendsen(shape=(8, 8), even=2, odd=1)
     first, second = torch.arange(2000), torch.arange(2000, 4000)
