@@ -3,7 +3,7 @@
 import pytest
 
 from blockspin.registry import members
-from blockspin.tethers._driver import run_tether, skipped_tethers
+from blockspin.tethers._driver import run_tether, skipped_tethers, tethered_schemes
 
 FAST = [name for name, tether in members("tethers").items() if tether.fast]
 
@@ -33,3 +33,7 @@ def test_rows_say_what_they_are():
     assert {"tether", "system", "source", "quantity", "expected", "measured", "error", "z", "seconds", "passed"} <= set(
         row
     )
+
+
+def test_tethers_name_schemes_that_exist():
+    assert tethered_schemes() <= set(members("schemes"))

@@ -22,6 +22,11 @@ def skipped_tethers(fast: bool) -> list[str]:
     return [name for name, tether in members("tethers").items() if fast and not tether.fast]
 
 
+def tethered_schemes() -> frozenset[str]:
+    """Return the names of the schemes that some tether checks."""
+    return frozenset(scheme for tether in members("tethers").values() for scheme in tether.schemes)
+
+
 def run_tether(name: str) -> list[dict[str, Any]]:
     """Return the rows of one tether."""
     tether = members("tethers")[name]()

@@ -65,6 +65,8 @@ class Tether(abc.ABC):
     """The system in words."""
     source: ClassVar[str]
     """A key of ``references.bib``."""
+    schemes: ClassVar[tuple[str, ...]] = ()
+    """Names of the schemes whose results it checks; a scheme that no tether names is marked untethered."""
     fast: ClassVar[bool] = True
     """Whether it takes seconds; slow ones are skipped by ``--fast``, which says so."""
 

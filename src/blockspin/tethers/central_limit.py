@@ -28,6 +28,7 @@ class CentralLimitTether(Tether):
     name = "central-limit"
     system = "independent sites under block average and projection"
     source = "jonalasinio1975"
+    schemes = ("block-average", "principal-modes")
 
     def rows(self) -> Iterator[Row]:
         """Yield third and fourth cumulants of blocks (exact), and kurtosis after projection on modes (sampled)."""

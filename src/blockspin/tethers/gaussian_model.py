@@ -25,6 +25,7 @@ class GaussianModelTether(Tether):
     name = "gaussian-model"
     system = "Gaussian field under block average and momentum shell"
     source = "wilson1974"
+    schemes = ("block-average", "momentum-shell", "principal-modes", "correlation-pairing")
 
     def rows(self) -> Iterator[Row]:
         """Yield block variances, the flow of the mass, and the levels of the tree."""
@@ -33,6 +34,8 @@ class GaussianModelTether(Tether):
         for eta in (0.0, 0.5):
             yield from _mass(64, 0.1, 2, eta)
         yield from _tree(2, 5, 0.7)
+        yield from _modes(2, 5, 0.7)
+        yield _siblings(2, 5, 0.7)
 
 
 def _pushed(law: GaussianLaw, scheme: str, **options: int) -> GaussianLaw:
@@ -71,3 +74,27 @@ def _tree(branching: int, depth: int, ratio: float) -> Iterator[Row]:
         yield exact(quantity, 0.0, float(abs(measured - expected).max()), ROUNDING, "field^2")
         law = _pushed(law, "block-average", b=branching)
         variances = theory.tree_level_variances(variances, branching)
+
+
+def _modes(branching: int, depth: int, ratio: float) -> Iterator[Row]:
+    model = member("sources", "hierarchical-tree")(branching=branching, depth=depth, ratio=ratio)
+    spectrum = theory.tree_spectrum(model.variances.numpy(), branching)
+    for share in (2, 4):
+        coarse = _pushed(model.law(), "principal-modes", b=share)
+        measured = float(coarse.covariance.diagonal().sum())
+        quantity = f"variance in the first 1/{share} of the modes of a tree of {len(spectrum)} leaves"
+        yield exact(quantity, float(spectrum[: len(spectrum) // share].sum()), measured, ROUNDING, "field^2")
+
+
+def _siblings(branching: int, depth: int, ratio: float) -> Row:
+    """Pair by correlation: siblings are the most correlated leaves, so that pairs are the right blocks."""
+    model = member("sources", "hierarchical-tree")(branching=branching, depth=depth, ratio=ratio)
+    coarse = _pushed(model.law(), "correlation-pairing")
+    measured = torch.linalg.eigvalsh(coarse.covariance).flip(0).numpy()
+    expected = theory.tree_spectrum(theory.tree_level_variances(model.variances.numpy(), branching), branching)
+    # sums or means of pairs: only shares of the variance are compared
+    misfit = abs(measured / measured.sum() - expected / expected.sum()).max()
+    leaves = branching**depth
+    return exact(
+        f"largest misfit of the spectrum of {leaves} leaves paired by correlation", 0.0, float(misfit), ROUNDING
+    )

@@ -27,6 +27,7 @@ class IsingRingTether(Tether):
     name = "ising-ring"
     system = "Ising ring under decimation"
     source = "nelson1975"
+    schemes = ("decimation",)
 
     def rows(self) -> Iterator[Row]:
         """Yield couplings, free energy, correlations, exponents and the Fisher information that is kept."""

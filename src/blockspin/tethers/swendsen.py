@@ -25,6 +25,7 @@ class SwendsenTether(Tether):
     name = "swendsen"
     system = "critical Ising model on the square lattice, blocked by majority"
     source = "swendsen1979"
+    schemes = ("majority-rule",)
     fast: ClassVar[bool] = False
 
     def rows(self) -> Iterator[Row]:
