@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import pi
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 def mass_after_shell(mass: float, b: float, eta: float = 0.0) -> float:
@@ -69,7 +70,7 @@ def rank_exponent(dimension: int, eta: float = 0.0) -> float:
     return (2 - eta) / dimension
 
 
-def tree_level_variances(variances: Sequence[float], branching: int) -> np.ndarray:
+def tree_level_variances(variances: ArrayLike, branching: int) -> np.ndarray:
     """Return the level variances of a hierarchical field after each lowest subtree is replaced by its mean.
 
     The leaves' own noise is averaged (v_0 / B) and joins their parent's: v'_0 = v_0 / B + v_1, v'_l = v_{l+1}. Exact,
@@ -81,7 +82,7 @@ def tree_level_variances(variances: Sequence[float], branching: int) -> np.ndarr
     return coarse
 
 
-def tree_spectrum(variances: Sequence[float], branching: int) -> np.ndarray:
+def tree_spectrum(variances: ArrayLike, branching: int) -> np.ndarray:
     r"""Return the covariance eigenvalues of a hierarchical field on the leaves of a tree, in descending order.
 
     Differences between the children of a node at height l (there are B^(D-l) (B - 1) of them) have eigenvalue
