@@ -1,0 +1,90 @@
+"""Worker processes: the same bytes as serial, and what happens when one dies or fails."""
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+import torch
+from passes import TASKS, Failing, Killing, Slow, plain, small_pass
+
+from blockspin.engine.measure import measure
+from blockspin.engine.process import Process
+from blockspin.engine.serial import Serial
+from blockspin.errors import ConfigError, NonFiniteError, WorkerLostError
+
+
+def run(reading, executor, store=None):
+    return measure(reading, TASKS, executor=executor, store=store, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return plain(run(small_pass(), Serial()))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_give_the_same_bytes_as_serial(expected, workers):
+    assert plain(run(small_pass(), Process(workers=workers))) == expected
+
+
+def bullets(folder, count):
+    folder.mkdir()
+    for i in range(count):
+        (folder / str(i)).touch()
+    return folder
+
+
+def test_a_killed_worker_costs_its_shard_only(tmp_path, expected):
+    reading = Killing(small_pass(), "0001.000002", bullets(tmp_path / "bullets", 1))
+    assert plain(run(reading, Process(workers=1), tmp_path / "states")) == expected
+
+
+@pytest.mark.slow
+def test_a_shard_that_kills_three_workers_ends_the_pass(tmp_path):
+    reading = Killing(small_pass(), "0001.000002", bullets(tmp_path / "bullets", 3))
+    with pytest.raises(WorkerLostError, match=r"3 times on shard 0001\.000002"):
+        run(reading, Process(workers=2), tmp_path / "states")
+    assert (tmp_path / "states" / "group-0000.safetensors").exists()
+
+
+def test_an_error_in_a_worker_comes_back_by_name():
+    with pytest.raises(NonFiniteError, match="layer 3") as caught:
+        run(Failing(small_pass(), "0000.000001"), Process(workers=1))
+    assert caught.value.remedy == "Remove it."
+
+
+@pytest.mark.slow
+def test_an_interrupt_ends_the_workers(tmp_path, expected):
+    before = _children()
+    timer = threading.Timer(6, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        run(Slow(small_pass(), 1.0), Process(workers=2), tmp_path)
+    time.sleep(0.2)
+    assert _children() == before
+    assert plain(run(small_pass(), Serial(), tmp_path)) == expected
+
+
+def _children():
+    with open(f"/proc/{os.getpid()}/task/{os.getpid()}/children") as file:
+        return set(file.read().split())
+
+
+def test_no_worker_is_refused_by_name():
+    with pytest.raises(ConfigError, match="workers"):
+        Process(workers=0)
+
+
+def test_a_pass_that_cannot_be_pickled_is_refused_by_name():
+    reading = Slow(small_pass(), lambda: None)
+    with pytest.raises(ConfigError, match="serial"):
+        run(reading, Process(workers=1))
+
+
+def test_the_environment_is_restored():
+    before = dict(os.environ)
+    with pytest.raises(NonFiniteError):
+        run(Failing(small_pass(), "0000.000000"), Process(workers=1))
+    assert dict(os.environ) == before
