@@ -54,3 +54,38 @@ def test_participation_ratio_equals_the_means_of_many_wishart_matrices():
     ratio = theory.participation_ratio(sites, dof)
     residual = top - ratio * bottom  # mean zero if and only if the ratio of means is right
     assert abs(residual.mean()) < 4 * residual.std() / np.sqrt(trials)
+
+
+@pytest.mark.parametrize("ratio", [0.25, 0.9])
+def test_share_below_is_the_integral_of_the_density(ratio):
+    low, high = theory.edges(ratio)
+    assert theory.share_below(high, ratio) == pytest.approx(1, abs=1e-6)
+    middle = (low + high) / 2
+    expected = quad(lambda x: float(theory.density(np.array(x), ratio)), low, middle, limit=200)[0]
+    assert theory.share_below(middle, ratio) == pytest.approx(expected, abs=1e-6)
+
+
+def test_finite_moments_equal_those_of_many_wishart_matrices():
+    rng = np.random.default_rng(2)
+    sites, dof, trials = 4, 9, 20000
+    x = rng.standard_normal((trials, dof, sites))
+    eigenvalues = np.linalg.eigvalsh(np.einsum("tni,tnj->tij", x, x) / dof)
+    for order in (1, 2, 3):
+        values = (eigenvalues**order).mean(axis=1)
+        error = values.std() / np.sqrt(trials)
+        assert abs(values.mean() - theory.finite_moment(order, sites, dof)) < 4 * error
+
+
+def test_finite_moments_tend_to_those_of_the_law():
+    for order in (1, 2, 3):
+        assert theory.finite_moment(order, 10**6, 2 * 10**6) == pytest.approx(theory.moment(order, 0.5), rel=1e-5)
+
+
+def test_largest_eigenvalue_equals_that_of_many_matrices():
+    rng = np.random.default_rng(3)
+    tops = []
+    for _ in range(400):
+        x = rng.standard_normal((100, 40))
+        tops.append(np.linalg.eigvalsh(x.T @ x / 100)[-1])
+    error = np.std(tops) / np.sqrt(len(tops))
+    assert abs(np.mean(tops) - theory.largest_eigenvalue(40, 100)) < 4 * error

@@ -36,6 +36,9 @@ class MarchenkoPasturTether(Tether):
         for order in (2, 3):
             expected = theory.finite_moment(order, SITES, dof)
             yield sampled(f"moment {order} of the spectrum ({about})", expected, _mean((spectra**order).mean(1)))
+        middle = 1 + SITES / dof
+        below = _mean((spectra < middle).to(torch.float64).mean(1))
+        yield sampled(f"share below the centre of the bulk ({about})", theory.share_below(middle, SITES / dof), below)
         ratio = _ratio_of_means(spectra.sum(1) ** 2, (spectra**2).sum(1))
         yield sampled(f"participation ratio ({about})", theory.participation_ratio(SITES, dof), ratio)
         yield sampled(f"largest eigenvalue ({about})", theory.largest_eigenvalue(SITES, dof), _mean(spectra[:, 0]))

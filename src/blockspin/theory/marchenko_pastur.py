@@ -31,6 +31,20 @@ def density(eigenvalues: np.ndarray, ratio: float, variance: float = 1.0) -> np.
     return root / (2 * pi * variance * ratio * safe)
 
 
+def share_below(eigenvalue: float, ratio: float, variance: float = 1.0) -> float:
+    """Return the share of eigenvalues below a point, by quadrature of the density; q <= 1. Absolute error below 1e-6.
+
+    Matrices of D real sites deviate by order 1 / D, least at the centre of the bulk. Dimensionless.
+    Source: marchenko1967.
+    """
+    low, high = edges(ratio, variance)
+    centre, radius = (low + high) / 2, (high - low) / 2
+    last = np.arccos(np.clip((centre - eigenvalue) / radius, -1, 1))
+    angle = (np.arange(4000) + 0.5) / 4000 * last  # takes the roots at the edges out of the integrand
+    x = centre - radius * np.cos(angle)
+    return float((density(x, ratio, variance) * radius * np.sin(angle)).mean() * last)
+
+
 def moment(order: int, ratio: float, variance: float = 1.0) -> float:
     r"""Return the k-th moment of the spectrum, a Narayana polynomial in q.
 
