@@ -140,6 +140,6 @@ def _stack(rows: list[Any]) -> np.ndarray:
     arrays = [array if array.ndim == rank else np.full((1,) * rank, np.nan) for array in arrays]
     shape = tuple(max(sizes) for sizes in zip(*(array.shape for array in arrays), strict=True))
     stacked = np.full((len(arrays), *shape), np.nan)
-    for row, array in zip(stacked, arrays, strict=True):
-        row[tuple(slice(n) for n in array.shape)] = array
+    for i, array in enumerate(arrays):
+        stacked[(i, *(slice(n) for n in array.shape))] = array
     return stacked
