@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import abc
+import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 
-from blockspin.ensemble import Ensemble, content_hash
+from blockspin.ensemble import Ensemble, content_hash, mix, numbered
 from blockspin.law import EnumeratedLaw, GaussianLaw
 
 
@@ -63,6 +64,32 @@ class DataSet(Source):
         """
 
 
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A network in memory.
+
+    Args:
+        module: The network, as its maker gives it; never moved, its flags and gradients never touched.
+        tokenizer: From a list of strings to tensors, for networks that read text; None for others.
+    """
+
+    module: torch.nn.Module
+    tokenizer: Any = None
+
+
+class ModuleSource(Source):
+    """Where a network comes from. It can be pickled, so that a worker process opens its own copy."""
+
+    @abc.abstractmethod
+    def load(self) -> Loaded:
+        """Return the network.
+
+        Raises:
+            MissingModelError: If there is none.
+            MissingDependencyError: If a package that reads it is not installed.
+        """
+
+
 class Model(Source):
     """A statistical model with known properties."""
 
@@ -77,3 +104,50 @@ class ExactModel(Model):
     @abc.abstractmethod
     def law(self) -> EnumeratedLaw | GaussianLaw:
         """Return the exact law."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Records drawn from a data set, in the order of their hashed ids.
+
+    Args:
+        records: The records.
+        ids: int64 [records]; the hash of the content and its occurrence number.
+        units: int64 [records]; what is statistically independent.
+        total: How many records the data set holds.
+    """
+
+    records: tuple[Record, ...]
+    ids: torch.Tensor
+    units: torch.Tensor
+    total: int
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+
+def draw_records(data: DataSet, count: int) -> Sample:
+    """Draw at most ``count`` records by the hash of their ids: the same ones whatever the order of the file.
+
+    Records whose content is repeated are told apart by their occurrence number. One pass; ``count`` records in memory,
+    and one number a distinct content.
+    """
+    seen: dict[int, int] = {}
+    kept: list[tuple[int, int, Record]] = []
+    total = 0
+    for record in data.records():
+        total += 1
+        occurrence = seen.get(record.key, 0)
+        seen[record.key] = occurrence + 1
+        key = int(numbered([record.key] * (occurrence + 1))[-1]) if occurrence else record.key
+        order = -int(mix(torch.tensor([key]), salt=2))
+        item = (order, key, record)
+        if len(kept) < count:
+            heapq.heappush(kept, item)
+        elif order > kept[0][0]:
+            heapq.heapreplace(kept, item)
+    kept.sort(key=lambda item: (-item[0], item[1]))
+    records = tuple(record for _, _, record in kept)
+    ids = torch.tensor([key for _, key, _ in kept], dtype=torch.int64)
+    units = torch.tensor([record.unit_key for record in records], dtype=torch.int64)
+    return Sample(records, ids, units, total)

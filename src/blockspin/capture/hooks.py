@@ -1,0 +1,123 @@
+"""Hooks: read activations during an ordinary forward pass, or replace one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from blockspin.capture.base import INPUT, Layout, Network, rows_of
+from blockspin.errors import MissingModelError, UnknownLayerError
+
+Edit = Callable[[Tensor, Layout], Tensor]
+"""From an activation [passages, positions, d] and its layout to what replaces it."""
+
+
+class _Deepest(Exception):  # noqa: N818 - not an error: the pass has seen all that it was asked for
+    """Raised inside a forward pass to stop it."""
+
+
+def capture(network: Network, inputs: dict[str, Tensor], layers: Sequence[str]) -> dict[str, Tensor]:
+    """Return the activations of some layers, each [passages, positions, d], stopping at the deepest.
+
+    The forward pass is the network's own, bit for bit; nothing is left behind, not even after an exception. A module
+    that runs several times is read at its first run.
+
+    Args:
+        network: The network, in eval mode.
+        inputs: Encoded inputs of one batch.
+        layers: Module paths; the ending ":input" reads what goes in rather than what comes out.
+
+    Raises:
+        UnknownLayerError: If a layer does not exist.
+        TrainModeError: If the network is in train mode and holds dropout or batch norm.
+        MissingModelError: If the forward pass never reaches one of the layers.
+    """
+    network.require_eval()
+    found: dict[str, Tensor] = {}
+
+    def keep(layer: str, value: Any) -> None:
+        if layer not in found:
+            found[layer] = rows_of(_first_tensor(value)).detach()
+            if len(found) == len(layers):
+                raise _Deepest
+
+    actions = {layer: partial(keep, layer) for layer in layers}
+    with torch.no_grad(), suppress(_Deepest), _hooked(network.module, actions):
+        network.encoder.call(network.module, inputs)
+    missing = [layer for layer in layers if layer not in found]
+    if missing:
+        raise MissingModelError(f"the forward pass never reaches {missing[0]!r}", "Name a layer that is used.")
+    return {layer: found[layer] for layer in layers}
+
+
+def run_edited(network: Network, inputs: dict[str, Tensor], layer: str, edit: Edit, layout: Layout) -> Any:
+    """Return the network's outputs with one activation replaced by ``edit(values, layout)``.
+
+    Gradients flow through the edit; the identity changes nothing, bit for bit.
+
+    Args:
+        network: The network, in eval mode.
+        inputs: Encoded inputs of one batch.
+        layer: Module path; with the ending ":input" what goes in is replaced.
+        edit: What replaces the activation; it gets [passages, positions, d] and returns the same shape.
+        layout: Where the entries come from.
+    """
+    network.require_eval()
+
+    def replace(value: Any) -> Any:
+        tensor = _first_tensor(value)
+        rows = rows_of(tensor)
+        edited = edit(rows, layout)
+        back = edited.transpose(1, 2).reshape(tensor.shape) if tensor.ndim == 4 else edited.reshape(tensor.shape)
+        return (back, *value[1:]) if isinstance(value, tuple) else back
+
+    with _hooked(network.module, {layer: replace}):
+        return network.encoder.call(network.module, inputs)
+
+
+@contextmanager
+def _hooked(module: nn.Module, actions: Mapping[str, Callable[[Any], Any]]) -> Iterator[None]:
+    """Attach one action a layer, and take all of them off again whatever happens."""
+    handles = []
+    try:
+        for layer, action in actions.items():
+            target = _submodule(module, layer.removesuffix(INPUT))
+            if layer.endswith(INPUT):
+                handles.append(target.register_forward_pre_hook(_before(action), with_kwargs=True))
+            else:
+                handles.append(target.register_forward_hook(lambda m, i, output, action=action: action(output)))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _before(action: Callable[[Any], Any]) -> Callable[..., Any]:
+    def hook(module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
+        if args:
+            replaced = action(args[0])
+            return None if replaced is None else ((replaced, *args[1:]), kwargs)
+        key = next(key for key, value in kwargs.items() if isinstance(value, Tensor) and value.is_floating_point())
+        replaced = action(kwargs[key])
+        return None if replaced is None else (args, {**kwargs, key: replaced})
+
+    return hook
+
+
+def _submodule(module: nn.Module, path: str) -> nn.Module:
+    found = dict(module.named_modules()).get(path)
+    if found is None or not path:
+        raise UnknownLayerError(path, (name for name, _ in module.named_modules() if name))
+    return found
+
+
+def _first_tensor(value: Any) -> Tensor:
+    if isinstance(value, Tensor):
+        return value
+    values = value.values() if isinstance(value, dict) else value
+    return next(item for item in values if isinstance(item, Tensor))

@@ -1,0 +1,42 @@
+"""Recipe: how to open a network, small enough to send to a worker process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from blockspin.capture.base import Encoder, Network
+from blockspin.capture.encoders import ArrayEncoder, TextEncoder
+from blockspin.capture.untrained import untrained_copy
+from blockspin.sources.base import ModuleSource
+
+
+@dataclass(frozen=True)
+class NetworkRecipe:
+    """How to open a network.
+
+    Args:
+        source: Where it comes from.
+        modality: "text", "image" or "array".
+        max_tokens: Longer passages are cut.
+        untrained_seed: Open an untrained copy drawn with this seed; None for the network itself.
+    """
+
+    source: ModuleSource
+    modality: str
+    max_tokens: int = 128
+    untrained_seed: int | None = None
+
+    def open(self) -> Network:
+        """Load the network and its encoder.
+
+        Raises:
+            MissingModelError: If there is none.
+        """
+        loaded = self.source.load()
+        module, how = loaded.module, "trained"
+        if self.untrained_seed is not None:
+            module, how = untrained_copy(module, self.untrained_seed)
+        encoder: Encoder = ArrayEncoder(self.modality)
+        if self.modality == "text":
+            encoder = TextEncoder(loaded.tokenizer, self.max_tokens)
+        return Network(module, encoder, how)

@@ -1,0 +1,42 @@
+"""Arrays: the first axis of an npy file, or of one array of an npz file, counts the records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from blockspin.errors import UnreadableRecordError
+from blockspin.readers.base import Item
+
+
+def read(path: Path, column: str) -> Iterator[Item]:
+    """Yield (array, where) of each entry along the first axis; of an npz the array ``column``, or its only one.
+
+    Raises:
+        UnreadableRecordError: If the file cannot be read, holds objects, or has no such array.
+    """
+    try:
+        loaded = np.load(path, mmap_mode="r" if path.suffix == ".npy" else None, allow_pickle=False)
+        array = loaded if isinstance(loaded, np.ndarray) else loaded[_name(loaded, column, path)]
+    except (OSError, ValueError, EOFError) as reason:
+        raise UnreadableRecordError(f"{path.name} cannot be read ({reason})", "Save it anew with numpy.save.") from None
+    if array.ndim < 2 or not np.issubdtype(array.dtype, np.number):
+        raise UnreadableRecordError(
+            f"{path.name} holds {array.dtype} of shape {array.shape}",
+            "Give numbers with the records along the first axis.",
+        )
+    for number, row in enumerate(array):
+        content = np.asarray(row, dtype=np.float32)
+        if not np.isfinite(content).all():
+            raise UnreadableRecordError(f"{path.name}, record {number} holds NaN or infinity", "Remove it.")
+        yield content, f"{path.name}, record {number}"
+
+
+def _name(archive: np.lib.npyio.NpzFile, column: str, path: Path) -> str:
+    if column in archive.files:
+        return column
+    if len(archive.files) != 1:
+        raise UnreadableRecordError(f"{path.name} has no array {column!r}", f"Its arrays: {', '.join(archive.files)}.")
+    return archive.files[0]

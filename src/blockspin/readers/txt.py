@@ -1,0 +1,56 @@
+"""Plain text: one passage a line, or one a paragraph where blank lines part them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from blockspin.errors import UnreadableRecordError
+from blockspin.readers.base import Item
+
+
+def read(path: Path, column: str) -> Iterator[Item]:
+    """Yield (passage, where) of each line, or of each paragraph if the file has blank lines between lines of text.
+
+    Raises:
+        UnreadableRecordError: If a line is not UTF-8.
+    """
+    paragraphs = _has_paragraphs(path)
+    held: list[str] = []
+    begun = 1
+    for number, line in _lines(path):
+        text = line.strip()
+        if not paragraphs and text:
+            yield text, f"{path.name}, line {number}"
+        elif paragraphs and text:
+            begun = begun if held else number
+            held.append(text)
+        elif held:
+            yield " ".join(held), f"{path.name}, line {begun}"
+            held = []
+    if held:
+        yield " ".join(held), f"{path.name}, line {begun}"
+
+
+def _has_paragraphs(path: Path) -> bool:
+    """Whether the file parts several lines by blank lines, judged by its first thousand lines."""
+    run = longest = blanks = 0
+    for number, line in _lines(path):
+        run = run + 1 if line.strip() else 0
+        blanks += not line.strip()
+        longest = max(longest, run)
+        if number >= 1000:
+            break
+    return blanks > 0 and longest > 1
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    with path.open("rb") as file:
+        for number, raw in enumerate(file, 1):
+            try:
+                yield number, raw.decode("utf-8")
+            except UnicodeDecodeError as reason:
+                raise UnreadableRecordError(
+                    f"{path.name}, line {number} is not UTF-8 ({reason.reason} at byte {reason.start})",
+                    "Convert the file to UTF-8, or remove that line.",
+                ) from None

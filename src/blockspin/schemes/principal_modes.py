@@ -1,0 +1,133 @@
+"""Principal modes: keep the leading eigenvectors of the covariance and forget the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log
+
+import torch
+from torch import Tensor
+
+from blockspin.claims import Claims, Semigroup
+from blockspin.errors import ConfigError, StepNotPossibleError
+from blockspin.geometry import Geometry, Unordered
+from blockspin.law import Source
+from blockspin.observables.covariance import moments
+from blockspin.registry import register
+from blockspin.schemes.base import LiftingMap, Scheme
+
+
+@dataclass(frozen=True, eq=False)
+class PrincipalModesMap(LiftingMap):
+    """Coordinates along fixed orthonormal modes.
+
+    Args:
+        mean: float64 [sites, components]; the centre.
+        modes: float64 [sites * components, kept]; orthonormal columns, in descending order of variance.
+    """
+
+    mean: Tensor
+    modes: Tensor
+    linear = True
+
+    @property
+    def log_b(self) -> float:
+        """Logarithm of the ratio of site counts."""
+        return log(self.mean.shape[0] / self.modes.shape[1])
+
+    def values(self, values: Tensor) -> Tensor:
+        """Return the coordinates [samples, kept, 1]."""
+        centred = (values - self.mean.to(values.dtype)).flatten(1)
+        return (centred @ self.modes.to(values.dtype))[:, :, None]
+
+    def coarse(self, geometry: Geometry) -> Geometry:
+        """Return as many unordered sites as there are modes."""
+        spacing = geometry.spacing * geometry.sites / self.modes.shape[1]
+        return Unordered(self.modes.shape[1], spacing)
+
+    def lift(self, values: Tensor) -> Tensor:
+        """Return the field with these coordinates and the mean along all other modes."""
+        field = (values[:, :, 0] @ self.modes.to(values.dtype).T).reshape(len(values), *self.mean.shape)
+        return field + self.mean.to(values.dtype)
+
+
+@register
+@dataclass(frozen=True)
+class PrincipalModes(Scheme):
+    r"""Keep the leading eigenvectors of the covariance and forget the others.
+
+    The momentum shell of fields without a lattice: the eigenvalue of a mode plays the part of 1 / k^2, and a step
+    integrates out the modes of least variance,
+
+    .. math:: \phi'_\mu = u_\mu \cdot (\phi - \langle\phi\rangle), \qquad \mu \le N / b .
+
+    Modes must come from other samples than those that are measured (``flows.iterate`` sees to it): modes fitted to the
+    same samples inflate the fourth cumulants and fake a non-Gaussian fixed point.
+
+    Args:
+        b: Ratio of the number of sites before to that after a step, an integer of at least 2. Dimensionless.
+
+    Shapes:
+        in:  [samples, sites, components]
+        out: [samples, floor(sites * components / b), 1]
+
+    Raises:
+        ConfigError: If b is not an integer of at least 2.
+        StepNotPossibleError: If no mode would be left, or more would be kept than vary.
+
+    Do not trust when:
+        The data mix several fields of different spectrum: variance is then the wrong order of importance. Or when there
+        are fewer samples than sites: the trailing modes are noise.
+
+    Tether:
+        theory.marchenko_pastur for the spectrum of noise; on a Gaussian law the kept variance is the exact sum of the
+        leading eigenvalues.
+
+    Source:
+        bradde2017.
+
+    Example:
+        >>> from blockspin import GaussianLaw, Unordered
+        >>> law = GaussianLaw.of(torch.diag(torch.tensor([4.0, 3.0, 2.0, 1.0])), Unordered(4))
+        >>> coarse = PrincipalModes(b=2).fit(law, generator=torch.Generator())(law)
+        >>> coarse.covariance.diagonal().tolist()
+        [4.0, 3.0]
+    """
+
+    name = "principal-modes"
+    source = "bradde2017"
+    claims = Claims(
+        semigroup=Semigroup.EXACT,
+        linear=True,
+        symmetries=("sign", "scale", "permutation"),
+        gauge="rotation",
+        fixed_points=("white-noise",),
+    )
+    b: int = 2
+
+    def __post_init__(self):
+        if not isinstance(self.b, int) or self.b < 2:
+            raise ConfigError("b", self.b, "an integer of at least 2.")
+
+    def fit(self, source: Source, *, generator: torch.Generator) -> PrincipalModesMap:
+        """Return the projection on the leading modes of the source's covariance."""
+        mean, covariance = moments(source)
+        size, geometry = len(mean), source.geometry
+        kept = size // self.b
+        if kept < 1:
+            raise StepNotPossibleError(f"{size} mode(s) divided by {self.b} leave none", "The ladder ends here.")
+        eigenvalues, vectors = torch.linalg.eigh(covariance)
+        rank = int((eigenvalues > eigenvalues[-1] * size * torch.finfo(torch.float32).eps).sum())
+        if kept > rank:
+            raise StepNotPossibleError(
+                f"only {rank} of {size} modes vary, fewer than the {kept} to be kept",
+                "Give more samples to fit on, or a larger b.",
+            )
+        modes = vectors.flip(1)[:, :kept]
+        largest = modes.gather(0, modes.abs().argmax(0, keepdim=True))
+        return PrincipalModesMap(mean.reshape(geometry.sites, -1), modes * largest.sign())
+
+    @classmethod
+    def examples(cls) -> tuple[PrincipalModes, ...]:
+        """Return projections on a half and on a third of the modes."""
+        return cls(b=2), cls(b=3)
