@@ -73,6 +73,18 @@ class Slow(Wrapped):
 
 
 @dataclass(frozen=True)
+class Logged(Wrapped):
+    """Writes down every shard that is begun."""
+
+    log: Path
+
+    def batches(self, shard):
+        with self.log.open("a") as file:
+            file.write(f"{shard.key}\n")
+        yield from self.inner.batches(shard)
+
+
+@dataclass(frozen=True)
 class Killing(Wrapped):
     """Kills the worker on one shard, as many times as there are files to take away."""
 

@@ -1,8 +1,10 @@
 """One pass over the data: shared work, aligned fields, progress, groups."""
 
+import gc
+
 import pytest
 import torch
-from passes import TASKS, plain, small_pass
+from passes import TASKS, Wrapped, plain, small_pass
 
 from blockspin import Ensemble
 from blockspin.engine.base import Task
@@ -116,3 +118,26 @@ def test_the_global_random_state_is_untouched():
     before = torch.get_rng_state()
     run(small_pass()).measurements()
     assert torch.equal(torch.get_rng_state(), before)
+
+
+class Watched(Wrapped):
+    """Counts the numbers that live tensors hold whenever a batch has been read."""
+
+    def batches(self, shard):
+        for joint in self.inner.batches(shard):
+            yield joint
+            held.append(sum(t.numel() for t in gc.get_objects() if type(t) is torch.Tensor))
+
+
+held: list[int] = []
+
+
+def test_memory_is_flat_in_the_number_of_batches():
+    task = [Task(Covariance(), ("x",)), Task(Cka(limit=50), ("x", "y"))]
+    generator = torch.Generator().manual_seed(0)
+    held.clear()
+    measure(Watched(small_pass(4000)), task, executor=Serial(), store=None, generator=generator)
+    middle = held[len(held) // 2 : len(held) // 2 + 10]
+    assert len(held) > 200
+    read_in_between = 16 * 24 * len(held) / 2
+    assert max(held[-10:]) - max(middle) < read_in_between / 4  # states of three groups, and the tally of units

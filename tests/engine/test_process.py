@@ -7,7 +7,7 @@ import time
 
 import pytest
 import torch
-from passes import TASKS, Failing, Killing, Slow, plain, small_pass
+from passes import TASKS, Failing, Killing, Logged, Slow, plain, small_pass
 
 from blockspin.engine.measure import measure
 from blockspin.engine.process import Process
@@ -37,8 +37,23 @@ def bullets(folder, count):
 
 
 def test_a_killed_worker_costs_its_shard_only(tmp_path, expected):
-    reading = Killing(small_pass(), "0001.000002", bullets(tmp_path / "bullets", 1))
+    log = tmp_path / "log"
+    reading = Logged(Killing(small_pass(), "0001.000002", bullets(tmp_path / "bullets", 1)), log)
     assert plain(run(reading, Process(workers=1), tmp_path / "states")) == expected
+    begun = log.read_text().split()
+    assert sorted(begun) == sorted([*(shard.key for shard in reading.shards()), "0001.000002"])
+
+
+def test_few_shards_are_in_flight(tmp_path):
+    """Workers do not run ahead of the fold: what is finished and not yet folded is held in memory."""
+    log = tmp_path / "log"
+    reading = Logged(small_pass(), log)
+    works = [task.work for task in TASKS]
+    results = Process(workers=1).run(reading, works, reading.shards())
+    next(results)
+    time.sleep(0.3)
+    results.close()
+    assert len(log.read_text().split()) <= 2
 
 
 @pytest.mark.slow

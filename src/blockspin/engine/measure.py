@@ -30,12 +30,14 @@ class Measured:
         works: What was added up for it, each once; the last one counts the units.
         groups: The states of each group, one a work.
         seed: Seed of the random halves, the same for every task, so that differences between tasks keep their pairing.
+        units: Effective number of independent units that were read.
     """
 
     tasks: tuple[Task, ...]
     works: tuple[Work, ...]
     groups: Sequence[Sequence[State]]
     seed: int
+    units: float
 
     def group_states(self, task: Task) -> Sequence[State]:
         """Return the state of each group, in order; one that is on disk is read when it is asked for."""
@@ -44,12 +46,6 @@ class Measured:
     def state(self, task: Task) -> State:
         """Return the state of all groups, merged in order."""
         return merged(task.work[0], self.group_states(task))
-
-    @property
-    def units(self) -> float:
-        """Effective number of independent units that were read."""
-        monoid, _ = self.works[-1]
-        return effective_units(merged(monoid, _Column(self.groups, len(self.works) - 1)))
 
     def measurement(self, task: Task) -> dict[str, Measurement]:
         """Return the quantities of one task.
@@ -119,7 +115,8 @@ def measure(
             if progress is not None:
                 progress(done, total)
         groups = folder.groups(reading.groups)
-    return Measured(tuple(tasks), works, groups, int(torch.randint(2**62, (1,), generator=generator)))
+    units = effective_units(merged(works[-1][0], _Column(groups, len(works) - 1)))
+    return Measured(tuple(tasks), works, groups, int(torch.randint(2**62, (1,), generator=generator)), units)
 
 
 def _check_tasks(tasks: Sequence[Task]) -> None:
