@@ -70,9 +70,8 @@ def jackknife(
     scale = (groups - 1) / groups**0.5
     rows = {}
     for key, whole in value.items():
-        spread = _spread(whole, [replica.get(key) for replica in replicas])
-        unit = estimator.units[key]
-        rows[key] = _measurement(unit, whole, spread, scale, units=n_eff, how=how, dof=groups - 1)
+        error = _spread(whole, [replica.get(key) for replica in replicas], scale)
+        rows[key] = _measurement(estimator.units[key], whole, error, units=n_eff, how=how, dof=groups - 1)
     return rows
 
 
@@ -127,8 +126,8 @@ def halves(
     dof = min(n, count) - 1
     rows = {}
     for key, whole in estimator.value(total).items():
-        spread = _spread(whole, [value.get(key) for value in values])
-        rows[key] = _measurement(estimator.units[key], whole, spread, scale, units=n_eff, how=how, dof=dof)
+        error = _spread(whole, [value.get(key) for value in values], scale)
+        rows[key] = _measurement(estimator.units[key], whole, error, units=n_eff, how=how, dof=dof)
     return rows
 
 
@@ -180,22 +179,20 @@ def _values_on_rows(estimator: Estimator, monoid: RowMonoid, total: State, masks
     return [estimator.value(monoid.restrict(total, mask)) for mask in masks]
 
 
-def _spread(whole: Tensor, replicas: Sequence[Tensor | None]) -> Tensor | None:
-    """Return the standard deviation over the replicas, or None where one is missing or has another shape."""
+def _spread(whole: Tensor, replicas: Sequence[Tensor | None], scale: float) -> Tensor | None:
+    """Return the scaled standard deviation of the replicas, or None where one is missing or has another shape."""
     found = [replica for replica in replicas if replica is not None and replica.shape == whole.shape]
     if len(found) < len(replicas):
         return None
-    return torch.stack(found).to(torch.float64).std(0)
+    return torch.stack(found).to(torch.float64).std(0) * scale
 
 
-def _measurement(
-    unit: str, whole: Tensor, spread: Tensor | None, scale: float, *, units: float, how: str, dof: float
-) -> Measurement:
-    """Return value and scaled spread as a measurement."""
+def _measurement(unit: str, whole: Tensor, error: Tensor | None, *, units: float, how: str, dof: float) -> Measurement:
+    """Return value and error as a measurement; without an error it says why."""
     value = whole.to(torch.float64).numpy()
-    if spread is None:
+    if error is None:
         return Measurement(value, np.nan, unit, units, f"{how}; not defined on all of them", dof)
-    return Measurement(value, spread.numpy() * scale, unit, units, how, dof)
+    return Measurement(value, error.numpy(), unit, units, how, dof)
 
 
 def _check_groups(monoid: Monoid, states: Sequence[State]) -> None:
