@@ -6,6 +6,7 @@ from math import log
 import pytest
 import torch
 from grouped import group_states, within_binomial
+from scipy.stats import binom
 
 from blockspin.couplings.swendsen import Swendsen
 from blockspin.engine.errorbars import jackknife, merged
@@ -129,34 +130,33 @@ def heat_bath_chains(chains: int, sweeps: int, coupling: float, generator: torch
     return kept
 
 
-@pytest.fixture(scope="module")
-def coverage() -> dict[tuple[bool, str], int]:
-    """How many of 200 chains' intervals cover the exact exponents, by grouping (contiguous or not) and quantity."""
-    coupling = Swendsen(shape=(SITES,), even=1, odd=1)
+def exact_ring_exponents(coupling: Swendsen) -> dict[str, float]:
     law = ring(SITES, K)
-    truth = evaluate(coupling, decimated(law), law)
-    chains = heat_bath_chains(200, 2000, K, torch.Generator().manual_seed(5))
-    counts = {(chain, key): 0 for chain in (True, False) for key in ("y_even", "y_odd")}
-    for values in chains:
+    return {key: float(value) for key, value in evaluate(coupling, decimated(law), law).items() if value.ndim == 0}
+
+
+def coverage(seeds: int, *, chain: bool) -> dict[str, int]:
+    """Count the chains whose intervals cover the exact exponents, with groups contiguous in time or hashed."""
+    coupling = Swendsen(shape=(SITES,), even=1, odd=1)
+    truth = exact_ring_exponents(coupling)
+    counts = dict.fromkeys(truth, 0)
+    for values in heat_bath_chains(seeds, 2000, K, torch.Generator().manual_seed(5)):
         fine = Ensemble.of(values, Chain(SITES), chain=True)
-        for chain in (True, False):
-            states = group_states(coupling, decimated(fine), fine, chain=chain)
-            measured = jackknife(coupling, states)
-            for key in ("y_even", "y_odd"):
-                low, high = measured[key].interval(0.68)
-                counts[chain, key] += low <= float(truth[key]) <= high
+        measured = jackknife(coupling, group_states(coupling, decimated(fine), fine, chain=chain))
+        for key, exact in truth.items():
+            low, high = measured[key].interval(0.68)
+            counts[key] += low <= exact <= high
     return counts
 
 
-@pytest.mark.parametrize("key", ["y_even", "y_odd"])
-def test_intervals_from_contiguous_stretches_cover_the_exact_exponent(coverage, key):
-    assert within_binomial(coverage[True, key], 200, 0.68)
+def test_intervals_from_contiguous_stretches_cover_the_exact_exponents():
+    counts = coverage(200, chain=True)
+    assert all(within_binomial(count, 200, 0.68) for count in counts.values()), counts
 
 
-@pytest.mark.parametrize("key", ["y_even", "y_odd"])
-def test_intervals_from_hashed_sweeps_of_a_chain_are_too_short(coverage, key):
-    assert not within_binomial(coverage[False, key], 200, 0.68)
-    assert coverage[False, key] < coverage[True, key]
+def test_intervals_from_hashed_sweeps_of_a_chain_are_too_short():
+    counts = coverage(60, chain=False)
+    assert all(count < binom.ppf(0.001, 60, 0.68) for count in counts.values()), counts
 
 
 # --- the square lattice at its critical point -------------------------------------------------------------------------
