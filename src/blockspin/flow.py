@@ -141,5 +141,6 @@ def _stack(rows: list[Any]) -> np.ndarray:
     shape = tuple(max(sizes) for sizes in zip(*(array.shape for array in arrays), strict=True))
     stacked = np.full((len(arrays), *shape), np.nan)
     for i, array in enumerate(arrays):
-        stacked[(i, *(slice(n) for n in array.shape))] = array
+        place: Any = (i, *(slice(n) for n in array.shape))
+        stacked[place] = array
     return stacked

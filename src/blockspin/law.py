@@ -48,7 +48,8 @@ class EnumeratedLaw:
         """
         if len(values) > MAX_CONFIGURATIONS:
             raise ShapeError(f"{len(values)} configurations are more than {MAX_CONFIGURATIONS}", "Sample instead.")
-        values, probability = _grouped(values.to(torch.float64), weights.to(torch.float64) / weights.sum(dtype=torch.float64))
+        share = weights.to(torch.float64) / weights.sum(dtype=torch.float64)
+        values, probability = _grouped(values.to(torch.float64), share)
         if len(values) < 2:
             raise TooFewSamplesError("a law over one configuration has no spread", "Give at least two.")
         return cls(Ensemble.of(values, geometry, weights=probability))

@@ -68,14 +68,21 @@ def members(family: str) -> dict[str, Any]:
 
 
 def summaries(family: str) -> dict[str, str]:
-    """Return the first docstring line of each of the family's own files by member name, importing none of them."""
+    """Return the first docstring line of each of the family's own members by name, importing none of them."""
     folder = Path(__file__).parent / family
     rows = {}
     for module in _modules(family):
         stem = module.rpartition(".")[2]
-        tree = ast.parse((folder / f"{stem}.py").read_text(encoding="utf-8"))
-        rows[stem.replace("_", "-")] = (ast.get_docstring(tree) or "").partition("\n")[0]
+        text = (folder / f"{stem}.py").read_text(encoding="utf-8")
+        if "\n@register\n" in text:  # other files of the folder are no members
+            rows[stem.replace("_", "-")] = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
     return rows
+
+
+def families() -> list[str]:
+    """Return the names of the folders that are families: those whose ``base.py`` declares one."""
+    bases = sorted(Path(__file__).parent.glob("*/base.py"))
+    return [path.parent.name for path in bases if "family: ClassVar[str] = " in path.read_text(encoding="utf-8")]
 
 
 def _modules(family: str) -> list[str]:

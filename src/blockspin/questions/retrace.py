@@ -244,7 +244,7 @@ def _assumptions(study: _Study, levels: Sequence[Level]) -> tuple[Assumption, ..
         Assumption(
             "the tube's radius",
             Light.GREEN if inner >= INNER_POINTS else Light.RED,
-            f"from {inner} inner points (largest {widest}); on a smooth curve leaving a point out costs about four times "
+            f"from {inner} inner points (largest {widest}); on a smooth curve leaving one out costs about four times "
             "the true error of interpolating between neighbours, so that the tube is wide rather than narrow",
         ),
         Assumption(

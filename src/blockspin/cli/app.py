@@ -1,0 +1,61 @@
+"""App: finds the sub-commands, runs the one asked for, and words its errors."""
+
+from __future__ import annotations
+
+import ast
+import os
+import sys
+from pathlib import Path
+
+from cyclopts import App
+
+from blockspin import __version__
+from blockspin.errors import BlockspinError
+
+
+def commands() -> dict[str, str]:
+    """Return the one-line help of every sub-command by name, read from the files without importing them."""
+    rows = {}
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        if path.stem != "app" and not path.stem.startswith("_"):
+            first = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+            rows[path.stem] = first.partition(": ")[2].capitalize()
+    return rows
+
+
+def build() -> App:
+    """Return the application; each sub-command is imported when it is called."""
+    app = App(
+        name="blockspin",
+        help="A microscope with a zoom knob for neural networks.",
+        help_format="plaintext",
+        version=__version__,
+    )
+    for name, line in commands().items():
+        app.command(f"blockspin.cli.{name}:command", name=name, help=line)
+    return app
+
+
+def scheme_named_first(tokens: list[str]) -> list[str]:
+    """Let ``--scheme NAME`` and ``--scheme.FIELD VALUE`` be parts of one option."""
+    return [
+        "--scheme.name" + token.removeprefix("--scheme")
+        if token == "--scheme" or token.startswith("--scheme=")
+        else token
+        for token in tokens
+    ]
+
+
+def main() -> None:
+    """Run the command line: 0 on success, 1 where a check failed, 2 on a mistake of use, 130 after Ctrl-C."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads that spin slow small steps down tenfold
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        code = build()(scheme_named_first(sys.argv[1:]), result_action="return_value")
+    except BlockspinError as error:
+        print(f"blockspin: {error}", file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt as stop:
+        print(f"\nblockspin: interrupted. {stop}".rstrip(), file=sys.stderr)
+        code = 130
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,31 @@
+"""Schemes: list the coarse-graining schemes and what each promises."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+
+
+def command(*, as_json: bool = False) -> int:
+    """List the coarse-graining schemes, their options and claims.
+
+    Args:
+        as_json: Print JSON instead of a table.
+    """
+    from blockspin.cli._table import table
+    from blockspin.registry import members
+
+    rows = [
+        {
+            "name": name,
+            "options": ", ".join(f"{item.name}={item.default!r}" for item in fields(cls)),
+            "semigroup": cls.claims.semigroup.value,
+            "linear": "yes" if cls.claims.linear else "no",
+            "symmetries": ", ".join(cls.claims.symmetries),
+            "source": cls.source,
+            "what it does": (cls.__doc__ or "").partition("\n")[0],
+        }
+        for name, cls in members("schemes").items()
+    ]
+    print(json.dumps(rows, indent=1) if as_json else table(rows))
+    return 0

@@ -1,0 +1,28 @@
+"""Tethers: compute every known answer anew and print it beside ours."""
+
+from __future__ import annotations
+
+import json
+
+
+def command(*, fast: bool = False, as_json: bool = False) -> int:
+    """Compute every known answer anew and print it beside ours; exit status 1 if one is off.
+
+    Args:
+        fast: Leave out what needs minutes, and say what was left out.
+        as_json: Print JSON instead of a table.
+    """
+    from blockspin.cli._table import table
+    from blockspin.tethers._driver import run_tethers, skipped_tethers
+
+    rows, skipped = run_tethers(fast), skipped_tethers(fast)
+    failed = sum(not row["passed"] for row in rows)
+    if as_json:
+        print(json.dumps({"rows": rows, "skipped": skipped}, indent=1))
+    else:
+        shown = ("system", "quantity", "source", "expected", "measured", "error", "z", "seconds", "passed")
+        print(table([{key: row[key] for key in shown} for row in rows]))
+        print(
+            f"{len(rows) - failed} passed, {failed} failed" + (f"; left out: {', '.join(skipped)}" if skipped else "")
+        )
+    return 1 if failed else 0
