@@ -2,7 +2,9 @@
 
 import pytest
 
+from blockspin.errors import FitFailedError
 from blockspin.registry import members
+from blockspin.tethers import _driver
 from blockspin.tethers._driver import run_tether, skipped_tethers, tethered_schemes
 
 FAST = [name for name, tether in members("tethers").items() if tether.fast]
@@ -37,3 +39,16 @@ def test_rows_say_what_they_are():
 
 def test_tethers_name_schemes_that_exist():
     assert tethered_schemes() <= set(members("schemes"))
+
+
+def test_a_tether_that_cannot_be_computed_is_a_failed_row(monkeypatch):
+    class Broken:
+        name, system, source = "broken", "none", "none"
+
+        def rows(self):
+            raise FitFailedError("it does not converge")
+            yield
+
+    monkeypatch.setattr(_driver, "members", lambda family: {"broken": Broken})
+    (row,) = run_tether("broken")
+    assert (row["passed"], row["quantity"]) == (False, "it does not converge")

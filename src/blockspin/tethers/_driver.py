@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import Any
 
+from blockspin.errors import BlockspinError
 from blockspin.registry import members
 
 
@@ -28,11 +29,16 @@ def tethered_schemes() -> frozenset[str]:
 
 
 def run_tether(name: str) -> list[dict[str, Any]]:
-    """Return the rows of one tether."""
+    """Return the rows of one tether; an error that stops it is a last row, failed, without numbers."""
     tether = members("tethers")[name]()
     about = {"tether": name, "system": tether.system, "source": tether.source}
-    rows, start = [], perf_counter()
-    for row in tether.rows():
-        rows.append({**about, **row.to_dict(), "seconds": perf_counter() - start})
-        start = perf_counter()
+    rows: list[dict[str, Any]] = []
+    start = perf_counter()
+    try:
+        for row in tether.rows():
+            rows.append({**about, **row.to_dict(), "seconds": perf_counter() - start})
+            start = perf_counter()
+    except BlockspinError as reason:
+        numbers = dict.fromkeys(("expected", "measured", "error", "z", "tolerance", "unit"))
+        rows.append({**about, "quantity": str(reason), **numbers, "passed": False, "seconds": perf_counter() - start})
     return rows
