@@ -78,7 +78,10 @@ def write_flow(folder: Path, slug: str, flow: Flow) -> str:
     temporary = place.with_name(f".{slug}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     place.parent.mkdir(exist_ok=True)
-    flow.to_xarray().to_zarr(temporary, mode="w", consolidated=False, zarr_format=3)
+    data = flow.to_xarray()
+    # labels go into the attributes: zarr has no settled type for texts of fixed length
+    data = data.drop_vars("label").assign_attrs(labels=list(flow.labels))
+    data.to_zarr(temporary, mode="w", consolidated=False, zarr_format=3)
     shutil.rmtree(place, ignore_errors=True)
     temporary.rename(place)
     return place.name

@@ -1,0 +1,143 @@
+"""Run: a config in, a run folder out; the one place where the families meet."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+
+from blockspin import gallery
+from blockspin.answer import Answer
+from blockspin.config import RunConfig
+from blockspin.controls import explicit_controls
+from blockspin.engine._threads import torch_threads
+from blockspin.flow import Flow
+from blockspin.material import HOW_TO_GET_THE_EXAMPLE, Material, open_material, resolved
+from blockspin.progress import Steps
+from blockspin.registry import member
+from blockspin.report.page import write_report
+from blockspin.run_folder import manifest, open_folder, require_space, write_flow, write_json
+from blockspin.study import Study
+from blockspin.summary import answers_file
+
+QUESTION = "retrace"
+
+
+def run(config: RunConfig, *, folder: Path | None = None, resume: bool = False) -> Path:
+    """Carry out a run and return its folder.
+
+    Args:
+        config: What to do; blank fields get the built-in example.
+        folder: Where to; by default where the configuration says, or the next free name beside it.
+        resume: Finish a run that was interrupted in ``folder``.
+
+    Raises:
+        BlockspinError: Naming what cannot be used and what to do; nothing is written before all of it was checked.
+        KeyboardInterrupt: After Ctrl-C, saying how to go on.
+    """
+    config, steps = resolved(config), Steps()
+    with torch_threads(config.threads):
+        with steps.step("drawing the records"):
+            material = open_material(config)
+        study, cost = Study.prepare(config, material, steps)
+        place = folder or _free(config)
+        widths = [shape.numel() for shape in study.shapes.values()]
+        rows, moments = 4 * len(material.sample) * sum(widths), sum(8 * width**2 for width in widths)
+        steps.say(
+            f"{len(material.sample)} of {material.sample.total} records, {len(widths)} layers: about "
+            f"{2 * cost.seconds / config.workers:.0f} s for the network and its untrained copy; "
+            f"{(cost.parameter_bytes + cost.batch_bytes + 2 * moments) / 1e6:.0f} MB a worker beside the packages, "
+            f"{(config.groups * moments + rows) / 1e6:.0f} MB of disk while it runs"
+        )
+        require_space(place, config.groups * moments + 2 * rows)
+        open_folder(place, config.to_toml(), resume=resume)
+        try:
+            _carry_out(study, place)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"What is done is kept. Go on with: blockspin run --resume {place}") from None
+    return place
+
+
+def _carry_out(study: Study, folder: Path) -> None:
+    """Measure the flows, ask the question, write the folder."""
+    _keep_checkpoints(study.material, folder, study.steps)
+    states, data = folder / "states", study.data()
+    recipe = replace(study.reading.recipe, untrained_seed=study.config.seed)
+    fresh = replace(study.reading, recipe=recipe)
+    network, parts = study.depth("network", study.reading, states, data)
+    untrained, _ = study.depth("untrained network", fresh, states, data)
+    explicit, exchanged = study.explicit(parts)
+    with study.steps.step("asking whether the levels lie on the network's flow"):
+        controls = {untrained.name: untrained, **explicit_controls(explicit, generator=study.generator(3))}
+        question = member("questions", QUESTION)()
+        answer = question.ask(network, explicit, controls=controls, generator=study.generator(4))
+    flows = {"network": network, "untrained": untrained, "explicit": explicit, "exchanged": exchanged}
+    about = {**_about(study), "untrained": fresh.network.how}
+    _write(study, folder, answer, flows, about)
+    if not study.config.keep_states:
+        shutil.rmtree(states, ignore_errors=True)
+
+
+def _write(study: Study, folder: Path, answer: Answer, flows: Mapping[str, Flow], about: Mapping[str, Any]) -> None:
+    with study.steps.step("writing the run folder"):
+        for slug, flow in flows.items():
+            write_flow(folder, slug, flow)
+        write_json(folder / "answers.json", answers_file(answer, flows, study.config.scheme, about))
+        contents, modality = study.material.contents, study.material.modality
+        shown = gallery.levels(flows["explicit"], contents, modality, generator=study.generator(5))
+        write_json(folder / "levels.json", shown)
+        hashes = {"weights": study.reading.network.weights_hash(), "reading": study.reading.fingerprint}
+        seconds = study.steps.seconds
+        write_json(folder / "manifest.json", manifest(seed=study.config.seed, seconds=seconds, hashes=hashes))
+    with study.steps.step("writing the report"):
+        write_report(folder)
+
+
+def _keep_checkpoints(material: Material, folder: Path, steps: Steps) -> None:
+    """Keep the checkpoints of a network that was trained on the spot, and say how to get the real example."""
+    trained = material.trained
+    if trained is None:
+        return
+    steps.say(
+        f"A small network was trained on the spot (accuracy {trained.scores['accuracy']:.3f}), because the example's "
+        f"packages are not installed. For a real network: {HOW_TO_GET_THE_EXAMPLE}"
+    )
+    (folder / "checkpoints").mkdir(exist_ok=True)
+    for step, state in trained.checkpoints.items():
+        save_file(state, folder / "checkpoints" / f"step-{step:06d}.safetensors")
+
+
+def _about(study: Study) -> dict[str, Any]:
+    module, sample = study.reading.network.module, study.material.sample
+    return {
+        "network": {
+            "name": study.config.model,
+            "class": type(module).__name__,
+            "parameters": sum(parameter.numel() for parameter in module.parameters()),
+            "layers": list(study.reading.layers),
+            "trained_on_the_spot": study.material.trained is not None,
+        },
+        "data": {
+            "name": study.config.data or "points drawn on the spot",
+            "modality": study.material.modality,
+            "records": sample.total,
+            "drawn": len(sample),
+            "measured": study.kernels,
+        },
+    }
+
+
+def _free(config: RunConfig) -> Path:
+    """Return the folder that the configuration names, or the next free one beside it where it names none."""
+    place = config.folder()
+    if config.out:
+        return place
+    number = 1
+    while place.exists():
+        number += 1
+        place = config.folder().with_name(f"{config.folder().name}-{number}")
+    return place

@@ -1,0 +1,106 @@
+"""Summary: the sentences and tables of answers.json, worded no further than what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from blockspin.answer import Answer
+from blockspin.flow import Flow
+from blockspin.measurement import Measurement
+from blockspin.registry import families, members
+from blockspin.tethers.base import Tether
+
+ROLES = {"network": "implicit", "untrained": "control", "explicit": "explicit", "exchanged": "exchanged"}
+WIDTH = "participation-ratio/debiased"
+KEPT = "reconstruction/variance_kept"
+
+
+def answers_file(answer: Answer, flows: Mapping[str, Flow], scheme: Any, about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the contents of answers.json: plain values, the same for the same run."""
+    network = about["network"]
+    return {
+        "format": 1,
+        "title": f"{network['name']} on {about['data']['name']}",
+        "summary": _sentences(answer, flows),
+        "answers": [answer.to_dict()],
+        "notes": _notes(flows, about),
+        "flows": [
+            {"file": f"{slug}.zarr", "name": flow.name, "role": ROLES[slug], "labels": list(flow.labels)}
+            for slug, flow in flows.items()
+        ],
+        "methods": _methods(answer, flows, scheme),
+        **about,
+    }
+
+
+def _sentences(answer: Answer, flows: Mapping[str, Flow]) -> list[str]:
+    rows = [answer.statement]
+    network, untrained, explicit = (flows[key] for key in ("network", "untrained", "explicit"))
+    first, last = _ends(network, WIDTH)
+    control = _ends(untrained, WIDTH)[1]
+    if first and last and control:
+        rows.append(
+            f"Over depth the participation ratio (effective number of directions) goes from {first} at "
+            f"{_first_label(network, WIDTH)} to {last} at the last layer; in the untrained copy it ends at {control}."
+        )
+    half = [(s.label, s.measurements[KEPT]) for s in explicit if KEPT in s.measurements]
+    enough = [(label, kept) for label, kept in half if kept.value >= 0.9]
+    if enough:
+        label, kept = enough[-1]
+        rows.append(
+            f"The coarsest level that gives back nine tenths of the variance on held-out inputs has {label} ({kept})."
+        )
+    if explicit.ended:
+        rows.append(f"The ladder has {len(explicit) - 1} steps and ended because {explicit.ended.rstrip('.')}.")
+    return rows
+
+
+def _ends(flow: Flow, key: str) -> tuple[Measurement | None, Measurement | None]:
+    found = [scale.measurements[key] for scale in flow if key in scale.measurements]
+    return (found[0], found[-1]) if found else (None, None)
+
+
+def _first_label(flow: Flow, key: str) -> str:
+    return next(scale.label for scale in flow if key in scale.measurements)
+
+
+def _notes(flows: Mapping[str, Flow], about: Mapping[str, Any]) -> list[str]:
+    data, network = about["data"], about["network"]
+    rows = [
+        f"{data['drawn']} of {data['records']} records were drawn by the hash of their content; {data['measured']} of "
+        "them are measured, and the coarse-graining is fitted on the others.",
+        f"The untrained copy is {about['untrained']}.",
+        "A flow over depth is read off the network and has no length; a coarse-grained flow over unordered sites has "
+        "ratios of site counts in its place.",
+    ]
+    if data["modality"] == "text":
+        rows.append(
+            "Padding, special tokens and the first position of each passage are left out of every statistic. The data "
+            "themselves are read as hashed counts of words and word pairs, without the network."
+        )
+    if network["trained_on_the_spot"]:
+        rows.append("The network was trained on the spot on data made for it: an illustration, not a finding.")
+    if flows["network"].labels[0] != "data":
+        rows.append("The data are not a point of the flow, because a sample is not a record in this representation.")
+    return rows
+
+
+def _methods(answer: Answer, flows: Mapping[str, Flow], scheme: Any) -> list[dict[str, Any]]:
+    """Return the members that took part, each with its summary and source, tethered or not."""
+    used = {scheme.name, answer.question}
+    for flow in flows.values():
+        used |= {key.partition("/")[0] for scale in flow for key in scale.measurements}
+    tethered = {name for tether in members("tethers").values() for name in _tethered(tether)}
+    rows = []
+    for family in families():
+        for name, cls in members(family).items():
+            if name in used and family in ("schemes", "observables", "questions"):
+                summary = (cls.__doc__ or "").strip().partition("\n")[0]
+                row = {"family": family, "name": name, "summary": summary, "source": cls.source}
+                rows.append({**row, "tethered": name in tethered})
+    return rows
+
+
+def _tethered(tether: type[Tether]) -> tuple[str, ...]:
+    return tuple(tether.schemes)
