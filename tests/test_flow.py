@@ -76,10 +76,10 @@ def test_an_implicit_flow_has_no_length():
 def test_the_dataset_holds_values_errors_and_units():
     flow = flow_of([{"a/b": Measurement(1.0, 0.1, "nats", 50.0)}, {"a/b": Measurement(2.0, 0.2, "nats", 60.0)}])
     data = flow.to_xarray()
-    assert data["a/b"].values.tolist() == [1, 2]
-    assert data["a/b:error"].values.tolist() == [0.1, 0.2]
-    assert data["a/b:n_eff"].values.tolist() == [50, 60]
-    assert data["a/b"].attrs["unit"] == "nats"
+    assert data["a.b"].values.tolist() == [1, 2]
+    assert data["a.b:error"].values.tolist() == [0.1, 0.2]
+    assert data["a.b:n_eff"].values.tolist() == [50, 60]
+    assert data["a.b"].attrs["unit"] == "nats"
     assert data["label"].values.tolist() == ["layer 0", "layer 1"]
     assert np.isnan(data["log_length"].values).all()
 

@@ -109,7 +109,9 @@ class Flow:
         return replace(self, scales=tuple(s.with_measurements(rows.get(s.label, {})) for s in self.scales))
 
     def to_xarray(self) -> xarray.Dataset:
-        """Return the measurements as a labelled dataset: dimension ``scale``, one variable and one error a quantity.
+        """Return the measurements as a labelled dataset along the dimension ``scale``.
+
+        One variable "observable.quantity" and its error "observable.quantity:error" for each quantity.
 
         Arrays of different lengths at different scales (spectra) are padded with NaN.
         """
@@ -119,11 +121,12 @@ class Flow:
         for key in sorted({key for scale in self.scales for key in scale.measurements}):
             found = [scale.measurements.get(key) for scale in self.scales]
             known = next(m for m in found if m is not None)
-            dims = ("scale", *(f"{key}:{i}" for i in range(np.ndim(known.value))))
+            name = key.replace("/", ".")  # a slash would be a path in the file formats that xarray writes
+            dims = ("scale", *(f"{name}:{i}" for i in range(np.ndim(known.value))))
             attributes = {"unit": known.unit, "how": known.how, "dof": known.dof}
-            variables[key] = (dims, _stack([None if m is None else m.value for m in found]), attributes)
-            variables[f"{key}:error"] = (dims, _stack([None if m is None else m.error for m in found]))
-            variables[f"{key}:n_eff"] = ("scale", [np.nan if m is None else m.n_eff for m in found])
+            variables[name] = (dims, _stack([None if m is None else m.value for m in found]), attributes)
+            variables[f"{name}:error"] = (dims, _stack([None if m is None else m.error for m in found]))
+            variables[f"{name}:n_eff"] = ("scale", [np.nan if m is None else m.n_eff for m in found])
         length = [np.nan if s.log_length is None else s.log_length for s in self.scales]
         coordinates = {
             "position": ("scale", [s.position for s in self.scales], {"unit": self.axis.unit}),

@@ -13,7 +13,7 @@ from torch import Tensor
 from blockspin.ensemble import Ensemble
 from blockspin.flow import Flow, Scale
 
-CLUSTERS, NEAREST, PICTURES = 8, 4, 6
+CLUSTERS, NEAREST, PICTURES, LETTERS = 8, 4, 6, 240
 
 
 def levels(flow: Flow, contents: Mapping[int, Any], modality: str, *, generator: torch.Generator) -> dict[str, Any]:
@@ -50,11 +50,15 @@ def _passages(scale: Scale, first: Scale, contents: Mapping[int, Any], generator
         distance = (field[inside] - centre[k]).norm(dim=1)
         order = torch.argsort(distance, stable=True)[:NEAREST]
         nearest = [
-            {"text": str(contents[int(scale.ensemble.ids[inside[i]])])[:400], "distance": round(float(distance[i]), 6)}
+            {"text": _cut(str(contents[int(scale.ensemble.ids[inside[i]])])), "distance": round(float(distance[i]), 6)}
             for i in order
         ]
         found.append({"share": round(len(inside) / len(field), 6), "nearest": nearest})
     return {"clusters": sorted(found, key=lambda cluster: -cluster["share"])}
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LETTERS else text[: text.rfind(" ", 0, LETTERS)] + " …"
 
 
 def _images(scale: Scale, first: Scale, contents: Mapping[int, Any], generator: torch.Generator) -> dict[str, Any]:
