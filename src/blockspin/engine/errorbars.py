@@ -111,7 +111,8 @@ def halves(
         distinct, member = torch.unique(total["units"], return_inverse=True)
         n, what = len(distinct), "units"
         chosen = _random_halves(n, count, generator)[:, member]
-        values = _values_on_rows(estimator, monoid, total, chosen)
+        everything = torch.ones(1, len(member), dtype=torch.bool)  # goes with the halves, so that kernels are made once
+        whole_value, *values = _values_on_rows(estimator, monoid, total, torch.cat([everything, chosen]))
         n_eff = float(n)
     else:
         _check_groups(monoid, group_states)
@@ -119,13 +120,13 @@ def halves(
         n, what = len(group_states), "groups"
         chosen = _random_halves(n, count, generator)
         parts = ([group_states[g] for g in half.nonzero().flatten().tolist()] for half in chosen)
-        values = [estimator.value(merged(monoid, part)) for part in parts]
+        whole_value, values = estimator.value(total), [estimator.value(merged(monoid, part)) for part in parts]
         n_eff = units or _units_of(monoid, total, n)
     how = f"{count} random halves of the {n} {what}, without replacement"
     scale = (n // 2 / (n - n // 2)) ** 0.5
     dof = min(n, count) - 1
     rows = {}
-    for key, whole in estimator.value(total).items():
+    for key, whole in whole_value.items():
         error = _spread(whole, [value.get(key) for value in values], scale)
         rows[key] = _measurement(estimator.units[key], whole, error, units=n_eff, how=how, dof=dof)
     return rows

@@ -19,6 +19,8 @@ from blockspin.observables.base import State
 
 Progress = Callable[[int, int], None]
 """Called with the number of samples that are done and the number of all."""
+HELD = 256 * 2**20
+"""Bytes of group states that may be held at once while a number is evaluated; larger ones are read when needed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +56,11 @@ class Measured:
             BlockspinError: What the estimator, or the error bar, raises where the data do not suffice.
         """
         generator = torch.Generator().manual_seed(self.seed)
-        return measure_error(task.estimator, self.group_states(task), generator=generator, units=self.units)
+        states = self.group_states(task)
+        size = sum(tensor.numel() * tensor.element_size() for tensor in states[0].values())
+        if size * len(states) <= HELD:  # error bars read every state several times
+            states = list(states)
+        return measure_error(task.estimator, states, generator=generator, units=self.units)
 
     def measurements(self) -> dict[tuple[str, ...], dict[str, Measurement]]:
         """Return all quantities, {names: {"observable/quantity": measurement}}.

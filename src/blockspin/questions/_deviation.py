@@ -10,7 +10,7 @@ from blockspin.errors import TooFewSamplesError
 from blockspin.measurement import Measurement
 from blockspin.observables.base import gram_of
 
-PENALTIES = torch.logspace(-5, 2, 11, dtype=torch.float64)
+PENALTIES = torch.logspace(-4, 2, 7, dtype=torch.float64)
 GROUPS = 20
 
 

@@ -21,7 +21,7 @@ PARTS = (
     (
         "Over depth (implicit)",
         ("implicit", "control"),
-        "Read off the network and its untrained copy, over the same inputs. Positions count layers; there is no length.",
+        "Read off the network and its untrained copy over the same inputs. Positions count layers; there is no length.",
     ),
     (
         "Under coarse-graining (explicit)",

@@ -43,7 +43,7 @@ TEXTS = {
     "text": "At each level the passages are put into clusters by where they lie in what is left of the representation; "
     "shown are the passages nearest to each cluster's centre.",
     "image": "Each picture is what a linear map, fitted on other inputs, can read back from the level.",
-    "array": "Each curve is the mean of a cluster as a linear map, fitted on other inputs, reads it back from the level.",
+    "array": "Each curve is the mean of a cluster, read back from the level by a linear map fitted on other inputs.",
 }
 
 

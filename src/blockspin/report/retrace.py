@@ -16,7 +16,7 @@ WORDS = {"yes": "inside", "no": "outside", "cannot tell": "cannot tell"}
 SYMBOLS = {"yes": "circle", "no": "triangle-up", "cannot tell": "circle-open"}
 BODY = """
 <p>Each level is compared, by its kernel over the same inputs, with the curve through the kernels of the data and of all
-layers. D is its distance from that curve less the radius of the tube around it: below zero inside, above zero outside.</p>
+layers. D is its distance from that curve less the radius of the tube there: below zero inside, above zero outside.</p>
 <div class="grid">{{ picture }}{{ excess }}{{ split }}{{ place }}</div>
 <details><summary>All levels as a table</summary><div class="scroll"><table>
 <tr><th>level</th><th>verdict</th><th>D</th><th>distance</th><th>radius</th><th>nearest to</th><th>lost</th>

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from blockspin.claims import Claims, Semigroup
+from blockspin.errors import ConfigError
 from blockspin.geometry import Geometry
 from blockspin.law import Source
 from blockspin.registry import register
@@ -65,6 +66,7 @@ class BlockAverage(Scheme):
         out: [samples, sites / b^d, components]
 
     Raises:
+        ConfigError: If b is not an integer of at least 2.
         IndivisibleBlocksError: If b does not divide the lattice.
         GeometryError: If sites have no neighbours (``Unordered``, general graphs).
 
@@ -95,6 +97,10 @@ class BlockAverage(Scheme):
         fixed_points=("white-noise",),
     )
     b: int = 2
+
+    def __post_init__(self):
+        if type(self.b) is not int or self.b < 2:
+            raise ConfigError("b", self.b, "an integer of at least 2.")
 
     def fit(self, source: Source, *, generator: torch.Generator) -> BlockAverageMap:
         """Return the average over the geometry's blocks; nothing is learned."""
