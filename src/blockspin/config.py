@@ -55,7 +55,7 @@ class RunConfig:
     )
     steps: int = option(0, "Coarse-graining steps; 0 for as many as are possible.", high=1000)
     max_tokens: int = option(128, "Longer passages are cut.", low=2, high=1_000_000)
-    batch_size: int = option(64, "Records a batch.", low=1, high=100_000)
+    batch_size: int = option(16, "Records a batch; small ones pad little, large ones suit a GPU.", low=1, high=100_000)
     shard_size: int = option(
         128, "Records a shard: the unit of work that an interruption costs.", low=1, high=1_000_000
     )

@@ -53,7 +53,7 @@ class ActivationPass(Pass):
     sample: Sample
     layers: tuple[str, ...]
     representation: Representation
-    batch_size: int = 64
+    batch_size: int = 16
     shard_size: int = 128
     group_count: int = 20
 
