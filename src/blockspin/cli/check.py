@@ -12,7 +12,7 @@ def command(path: Path, /) -> int:
         path: The file.
     """
     from blockspin.cli._table import table
-    from blockspin.testing.check_file import check_path
+    from blockspin.testing.conformance import check_path
 
     rows = check_path(path)
     print(table(rows))

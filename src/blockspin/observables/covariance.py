@@ -8,7 +8,7 @@ from math import inf
 import torch
 from torch import Tensor
 
-from blockspin.ensemble import Batch
+from blockspin.ensemble import Batch, check_finite
 from blockspin.errors import TooFewSamplesError
 from blockspin.law import GaussianLaw, Source
 from blockspin.observables.base import Monoid, Observable, State, accumulate, total_weight
@@ -93,6 +93,7 @@ def moments(source: Source) -> tuple[Tensor, Tensor]:
     if isinstance(source, GaussianLaw):
         return source.mean.reshape(-1), source.covariance
     state = accumulate(Moments(), source)
+    check_finite(state["scatter"][None], "the field whose covariance is asked for")
     return state["mean"], covariance_of(state, unbiased=effective_samples(state) < inf)
 
 

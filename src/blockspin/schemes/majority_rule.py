@@ -91,7 +91,6 @@ class MajorityRule(Scheme):
         semigroup=Semigroup.NONE,
         linear=False,
         symmetries=("translation", "sign"),
-        exceptions={"scale": "refuses fields of other values than -1 and +1, so that no multiple can be asked for"},
     )
     b: int = 2
 

@@ -96,7 +96,8 @@ class MomentumShell(Scheme):
         linear=True,
         symmetries=("translation", "sign", "scale", "rotation"),
         exceptions={
-            "fixed_points": "white noise loses the mode on the zone boundary of a lattice of even size",
+            "nulls": "noise without the mode on the zone boundary of an even lattice of m sites has neighbours that "
+            "correlate by 1 / m, exactly"
         },
     )
     b: int = 2
