@@ -59,13 +59,13 @@ def _ridge(K: Tensor, G: Tensor) -> Tensor:
     """Return (K + penalty)^-1 with the penalty of least leave-one-out error, from one diagonalisation."""
     eigenvalues, V = torch.linalg.eigh(K)
     eigenvalues = eigenvalues.clamp(min=0)
-    turned = V.T @ G @ V
+    turned, W = (V.T @ G @ V).to(torch.float32), V.to(torch.float32)  # six digits are plenty to choose a penalty by
     best, inverse = torch.inf, torch.zeros_like(eigenvalues)
     for penalty in PENALTIES * eigenvalues.mean():
-        rest = penalty / (eigenvalues + penalty)
-        left = V.square() @ rest  # 1 - leverage
-        residual = ((V @ (rest[:, None] * turned * rest)) * V).sum(1)
-        error = float((residual / left.clamp(min=1e-9).square()).sum())
+        rest = (penalty / (eigenvalues + penalty)).to(torch.float32)
+        left = W.square() @ rest  # 1 - leverage
+        residual = ((W @ (rest[:, None] * turned * rest)) * W).sum(1)
+        error = float((residual / left.clamp(min=1e-6).square()).sum())
         if error < best:
             best, inverse = error, 1 / (eigenvalues + penalty)
     return (V * inverse) @ V.T

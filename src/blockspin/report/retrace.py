@@ -66,15 +66,6 @@ def _map(embedding: Mapping[str, Any], levels: Sequence[Mapping[str, Any]]) -> M
         "marker": {"size": 6},
         "hovertemplate": "%{text}<extra></extra>",
     }
-    ends = {
-        "x": [flow[0][0][0], flow[-1][0][0]],
-        "y": [flow[0][0][1], flow[-1][0][1]],
-        "text": [flow[0][1], "representation"],
-        "mode": "text",
-        "textposition": ["top right", "bottom left"],
-        "showlegend": False,
-        "hoverinfo": "skip",
-    }
     ladder = {
         "x": [flow[-1][0][0], *(point[0] for point, _ in own)],
         "y": [flow[-1][0][1], *(point[1] for point, _ in own)],
@@ -89,6 +80,7 @@ def _map(embedding: Mapping[str, Any], levels: Sequence[Mapping[str, Any]]) -> M
         },
         "hovertemplate": "%{text}<extra></extra>",
     }
+    ends = _named(flow[0][0], flow[0][1], flow[-1][0])
     layout = {
         "title": {"text": "Map of all kernels", "font": {"size": 14}},
         "xaxis": {"showticklabels": False, "zeroline": False},
@@ -99,6 +91,19 @@ def _map(embedding: Mapping[str, Any], levels: Sequence[Mapping[str, Any]]) -> M
         "means similar; two dimensions show only part of all distances, so read D for the verdicts."
     )
     return figure([curve, ladder, ends], layout, caption)
+
+
+def _named(first: Sequence[float], label: str, last: Sequence[float]) -> dict[str, Any]:
+    """Return the names of the two ends of the flow."""
+    return {
+        "x": [first[0], last[0]],
+        "y": [first[1], last[1]],
+        "text": [label, "representation"],
+        "mode": "text",
+        "textposition": ["top right", "bottom left"],
+        "showlegend": False,
+        "hoverinfo": "skip",
+    }
 
 
 def _excess(levels: Sequence[Mapping[str, Any]]) -> Markup:

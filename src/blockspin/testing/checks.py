@@ -166,7 +166,7 @@ def check_information(scheme: Scheme, world: World) -> None:
 
     For a pure map this is a theorem (data processing): the check guards the plumbing, such as hidden state.
     """
-    law = world.law
+    law: Any = world.law
     if not isinstance(law, EnumeratedLaw):
         return  # samples of a real field are all different, so that they tell everything at every step
     values, weights = law.values, law.weights

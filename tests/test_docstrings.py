@@ -1,0 +1,43 @@
+"""Every public thing says what it is; the first line of a member's file is its help."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from blockspin.registry import families, members, summaries
+
+SOURCE = Path(__file__).parents[1] / "src" / "blockspin"
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda p: str(p.relative_to(SOURCE)))
+def test_public_things_have_docstrings(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree)
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), node.name
+            for method in node.body if isinstance(node, ast.ClassDef) else ():
+                if isinstance(method, ast.FunctionDef) and not method.name.startswith("_"):
+                    overload = any("overload" in ast.unparse(d) for d in method.decorator_list)
+                    assert overload or ast.get_docstring(method), f"{node.name}.{method.name}"
+
+
+@pytest.mark.parametrize("family", families())
+def test_members_stand_in_the_file_of_their_name(family):
+    found = summaries(family)
+    own = {name: cls for name, cls in members(family).items() if cls.__module__.startswith("blockspin.")}
+    assert set(found) == set(own)
+    for name, line in found.items():
+        assert own[name].__module__ == f"blockspin.{family}.{name.replace('-', '_')}"
+        assert ": " in line or line.endswith("."), line
+
+
+@pytest.mark.parametrize("family", families())
+def test_sources_are_in_the_bibliography(family):
+    from blockspin.bibliography import entries
+
+    known = entries()
+    for name, cls in members(family).items():
+        source = getattr(cls, "source", "")
+        assert not isinstance(source, str) or source == "" or source in known, f"{name}: {source}"

@@ -1,0 +1,108 @@
+"""Who may import whom: the table of the design, read from the syntax trees."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "blockspin"
+NOUNS = {"ensemble", "geometry", "law", "measurement", "flow", "claims", "answer", "errors"}
+EVERY_BASE = {f"{path.parent.name}.base" for path in SOURCE.glob("*/base.py")}
+TABLE = {
+    "sources": {"readers.base"},
+    "readers": set(),
+    "observables": set(),
+    "theory": set(),
+    "schemes": {"observables.base", "observables.covariance", "engine.base"},
+    "capture": {"sources.base", "engine.base", "representations.base"},
+    "organisms": {"sources.base"},
+    "representations": {"sources.base", "capture.base"},
+    "flows": {
+        "schemes.base",
+        "representations.base",
+        "sources.base",
+        "capture.base",
+        "observables.base",
+        "engine.base",
+    },
+    "couplings": {"observables.base"},
+    "questions": {"observables.base", "couplings.base"},
+    "engine": {"observables.base"},
+    "report": set(),
+    "testing": {
+        "bibliography",
+        "flows.rescaling",
+        *EVERY_BASE,
+        *(f"theory.{p.stem}" for p in SOURCE.glob("theory/*.py")),
+    },
+}
+FREE = {"tethers": {"cli", "report"}, "cli": set()}
+"""Folders that may import anything but these."""
+DRIVERS = {"config", "run", "study", "material", "controls", "gallery", "summary", "progress", "run_folder"}
+"""What carries out a run: nobody else imports it."""
+LOOK_UP = {"tethers", "cli"}
+
+
+def imports(path: Path) -> set[str]:
+    """Return the blockspin modules that a file imports, outside of its type-checking blocks."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    skipped = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for node in ast.walk(block)
+    }
+    found = set()
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "blockspin":
+            module = node.module.partition(".")[2]
+            found |= {f"{module}.{alias.name}".strip(".") if is_folder(module) else module for alias in node.names}
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[2] for alias in node.names if alias.name.startswith("blockspin.")}
+    return found
+
+
+def is_folder(module: str) -> bool:
+    return not module or (SOURCE / module).is_dir()
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.glob("*/*.py")), ids=lambda p: f"{p.parent.name}/{p.name}")
+def test_folder_imports_what_the_table_allows(path):
+    folder = path.parent.name
+    outside = {name for name in imports(path) if name.partition(".")[0] != folder} - NOUNS
+    if folder in FREE:
+        assert not {name for name in outside if name.partition(".")[0] in FREE[folder]}
+    else:
+        assert outside - TABLE[folder] <= {"registry", "bibliography"} & outside
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.glob("*/*.py")), ids=lambda p: f"{p.parent.name}/{p.name}")
+def test_members_only_register(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "blockspin.registry"
+        for alias in node.names
+    }
+    assert names <= {"register"} or path.parent.name in LOOK_UP
+
+
+def test_nobody_imports_the_command_line_and_only_it_imports_the_drivers():
+    for path in SOURCE.rglob("*.py"):
+        name = path.stem if path.parent == SOURCE else path.parent.name
+        found = imports(path)
+        assert name == "cli" or not any(item.startswith("cli") for item in found), path
+        assert name in {"cli", *DRIVERS} or not found & DRIVERS, path
+
+
+def test_nouns_import_nouns_alone():
+    for noun in NOUNS:
+        assert imports(SOURCE / f"{noun}.py") <= NOUNS
+
+
+def test_theory_imports_nothing_that_it_is_compared_with():
+    for path in SOURCE.glob("theory/*.py"):
+        assert all(name.startswith("theory") or name in {"errors"} for name in imports(path)), path
