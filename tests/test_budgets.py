@@ -12,8 +12,6 @@ FILE, FUNCTION, CLASS, PARAMETERS, BASE = 300, 40, 250, 6, 150
 LONG_FUNCTIONS: dict[str, str] = {}
 MANY_PARAMETERS: dict[str, str] = {}
 FORBIDDEN = r"pickle\.loads?\(|weights_only=False|allow_pickle=True|trust_remote_code\W+True|(?<![.\w])(eval|exec)\("
-    r"pickle\.loads?\(|weights_only=False|allow_pickle=True|trust_remote_code\W+True|\beval\(|\bexec\(|import wandb"
-)
 ALLOWED = {"engine/process.py": "messages among our own worker processes", "testing/conformance.py": "exec_module"}
 FORBIDDEN_PACKAGES = ("torchvision", "torchaudio", "wandb", "jax", "datasets", "numba", "ray")
 

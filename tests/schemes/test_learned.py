@@ -1,7 +1,5 @@
 """Schemes that learn, on laws whose answer is exact: what is fitted on weights, and error bars of what is measured."""
 
-import math
-
 import pytest
 import torch
 from scipy.stats import binom

@@ -244,9 +244,8 @@ def _assumptions(study: _Study, levels: Sequence[Level]) -> tuple[Assumption, ..
         Assumption(
             "the tube's radius",
             Light.GREEN if inner >= INNER_POINTS else Light.RED,
-            f"from {inner} inner points (largest {widest}); on a smooth curve leaving one out misses by four times, which "
-            "in this quadratic distance is sixteen times, the true error of interpolating between neighbours: the tube "
-            "is wide rather than narrow",
+            f"from {inner} inner points (largest {widest}); on a smooth curve leaving one out misses by four times, in "
+            "this quadratic distance by sixteen times, as much as interpolating between neighbours: the tube is wide",
         ),
         Assumption(
             "the ends of the flow",

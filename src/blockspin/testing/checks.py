@@ -126,7 +126,7 @@ def check_semigroup(scheme: Scheme, world: World) -> bool | None:
     if scheme.claims.semigroup is Semigroup.EXACT and not holds:
         raise ConformanceError(f"{scheme}: two steps differ from one by {gap(one, two):.3g} on {world.name}")
     if scheme.claims.semigroup is Semigroup.IN_LAW and isinstance(law, EnumeratedLaw):
-        laws = law.push(second), world.law.push(at_once)
+        laws: Any = law.push(second), world.law.push(at_once)
         if not (laws[0].values.shape == laws[1].values.shape and close(laws[0].weights, laws[1].weights)):
             raise ConformanceError(f"{scheme}: two steps differ from one in law on {world.name}")
     return holds if scheme.claims.semigroup is not Semigroup.EXACT else None
