@@ -1,0 +1,145 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from capture.networks import Letters, passages, plain, sample_of, transformer
+from torch import nn
+
+from blockspin.capture.reading import ActivationPass
+from blockspin.capture.recipe import NetworkRecipe
+from blockspin.engine.base import Task
+from blockspin.engine.measure import measure
+from blockspin.errors import NonFiniteError
+from blockspin.registry import member
+from blockspin.sources.given_module import GivenModule
+
+LAYERS = ("encoder.layer.0.attention.output", "encoder.layer.0", "encoder.layer.2")
+
+
+def reading(representation: str = "pooled", count: int = 60, **options) -> ActivationPass:
+    recipe = NetworkRecipe(GivenModule(transformer("bert"), Letters()), "text", 32)
+    made = member("representations", representation)()
+    return ActivationPass(recipe, sample_of(passages(count)), LAYERS, made, group_count=4, **options)
+
+
+def everything(reading: ActivationPass, layer: str) -> dict[int, torch.Tensor]:
+    rows = {}
+    for shard in reading.shards():
+        for joint in reading.batches(shard):
+            rows.update(zip(joint[layer].ids.tolist(), joint[layer].values, strict=True))
+    return rows
+
+
+@pytest.mark.parametrize("representation", ["pooled", "tokens"])
+def test_another_batch_size_changes_results_by_rounding_alone(representation):
+    one, two = (everything(reading(representation, batch_size=b), LAYERS[2]) for b in (3, 32))
+    assert one.keys() == two.keys()
+    scale = max(float(x.abs().max()) for x in one.values())
+    assert max(float((one[key] - two[key]).abs().max()) for key in one) < 1e-5 * scale
+
+
+def test_every_record_is_read_once_and_layers_are_aligned():
+    whole = reading(shard_size=7)
+    seen = []
+    for shard in whole.shards():
+        for joint in whole.batches(shard):
+            assert all(torch.equal(batch.ids, joint[LAYERS[0]].ids) for batch in joint.values())
+            seen += joint[LAYERS[0]].ids.tolist()
+    assert sorted(seen) == sorted(whole.sample.ids.tolist())
+
+
+def test_padding_special_tokens_and_the_first_position_are_never_counted():
+    """The tokens of a passage are its words: start and end tokens and the padding are left out."""
+    whole = reading("tokens")
+    words = sum(len(record.content.split()) for record in whole.sample.records)
+    assert len(everything(whole, LAYERS[0])) == words
+
+
+def test_pooling_is_the_mean_over_the_words_of_the_passage_alone():
+    whole = reading()
+    pooled = everything(whole, LAYERS[1])
+    record, key = whole.sample.records[5], int(whole.sample.ids[5])
+    inputs, _ = whole.network.run([record.content])
+    from blockspin.capture.hooks import capture
+
+    alone = capture(whole.network, inputs, [LAYERS[1]])[LAYERS[1]][0, 1:-1].mean(0)
+    assert torch.allclose(pooled[key][:, 0], alone, atol=1e-5)
+
+
+def test_a_window_is_a_stretch_of_neighbouring_positions():
+    recipe = NetworkRecipe(GivenModule(transformer("bert"), Letters()), "text", 32)
+    windows = member("representations", "windows")(length=4)
+    whole = ActivationPass(recipe, sample_of(passages(30)), LAYERS[:1], windows, group_count=2)
+    count = sum(len(record.content.split()) // 4 for record in whole.sample.records)
+    values = everything(whole, LAYERS[0])
+    assert len(values) == count
+    assert next(iter(values.values())).shape == (4, 16)
+
+
+def test_an_activation_that_is_not_finite_names_layer_and_record():
+    module = nn.Sequential(nn.Linear(3, 3), nn.ReLU()).eval()
+    contents = [torch.randn(3, generator=torch.Generator().manual_seed(i)).numpy() for i in range(20)]
+    contents[7] = contents[7] * float("nan")
+    recipe = NetworkRecipe(GivenModule(module), "array")
+    whole = ActivationPass(recipe, sample_of(contents), ("0",), member("representations", "pooled")(), group_count=2)
+    with pytest.raises(NonFiniteError, match=r"layer '0', read from record 7"):
+        everything(whole, "0")
+
+
+def measured(reading, executor, store=None):
+    tasks = [Task(member("observables", "covariance")(), (layer,)) for layer in LAYERS]
+    found = measure(reading, tasks, executor=executor, store=store, generator=torch.Generator().manual_seed(0))
+    return {names: {k: (m.value, m.error) for k, m in row.items()} for names, row in found.measurements().items()}
+
+
+def test_one_and_two_workers_give_the_same_bytes_as_none(tmp_path):
+    whole = reading(count=40)
+    serial = measured(whole, member("engine", "serial")())
+    two = measured(whole, member("engine", "process")(workers=2), tmp_path / "two")
+    assert repr(serial) == repr(two)
+
+
+def test_a_pass_that_was_cut_short_goes_on_to_the_same_bytes(tmp_path):
+    whole = reading(count=40)
+
+    class Stops(ActivationPass):
+        def batches(self, shard):
+            if shard.group == 2:
+                raise KeyboardInterrupt
+            return ActivationPass.batches(self, shard)
+
+    cut = Stops(**{key: getattr(whole, key) for key in whole.__dataclass_fields__})
+    with pytest.raises(KeyboardInterrupt):
+        measured(cut, member("engine", "serial")(), tmp_path)
+    assert repr(measured(whole, member("engine", "serial")(), tmp_path)) == repr(
+        measured(whole, member("engine", "serial")())
+    )
+
+
+def test_the_fingerprint_tells_weights_records_and_reading_apart():
+    first = reading()
+    others = [
+        replace(first, batch_size=5),
+        replace(first, layers=LAYERS[:1]),
+        replace(first, recipe=replace(first.recipe, untrained_seed=1)),
+        reading(count=59),
+    ]
+    assert len({first.fingerprint, *(other.fingerprint for other in others)}) == 5
+    assert reading().fingerprint == first.fingerprint
+
+
+def test_the_estimate_of_time_is_of_the_right_order():
+    whole = reading(count=200)
+    import time
+
+    estimate = whole.estimate()
+    begun = time.perf_counter()
+    everything(whole, LAYERS[0])
+    assert 0.2 < (time.perf_counter() - begun) / estimate.seconds < 10
+
+
+def test_plain_networks_read_arrays():
+    network = plain(nn.Sequential(nn.Linear(3, 3)).eval())
+    inputs, layout = network.run([torch.ones(3).numpy()] * 4)
+    assert inputs["x"].shape == (4, 3)
+    assert layout.mask.shape == (4, 1)

@@ -1,0 +1,142 @@
+"""From the command line to the report, on the network that is trained on the spot."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+BLOCKSPIN = [str(Path(sys.executable).with_name("blockspin"))]
+SMALL = ["--model", "builtin:cluster-tree", "--samples", "160", "--kernel-samples", "100", "--groups", "5"]
+
+
+def blockspin(*options: str, cwd: Path, **more) -> subprocess.CompletedProcess:
+    return subprocess.run([*BLOCKSPIN, *options], cwd=cwd, capture_output=True, text=True, timeout=300, **more)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    done = blockspin("run", *SMALL, "--executor", "serial", "--out", "one", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "one"
+
+
+def test_a_run_leaves_what_the_documentation_says(finished):
+    documented = (Path(__file__).parents[1] / "docs" / "run-folder.md").read_text(encoding="utf-8")
+    found = {path.name for path in finished.iterdir()}
+    assert found == {
+        "config.toml",
+        "manifest.json",
+        "answers.json",
+        "levels.json",
+        "report.html",
+        "flows",
+        "checkpoints",
+    }
+    assert all(name in documented for name in found)
+    assert {p.name for p in (finished / "flows").iterdir()} == {
+        "network.zarr",
+        "untrained.zarr",
+        "explicit.zarr",
+        "exchanged.zarr",
+    }
+
+
+def test_every_number_of_the_answers_has_an_error_and_says_how(finished):
+    answers = json.loads((finished / "answers.json").read_text(encoding="utf-8"))
+    for answer in answers["answers"]:
+        assert answer["verdict"] in ("yes", "no", "cannot tell")
+        assert answer["controls"]
+        assert answer["assumptions"]
+        for number in (*answer["numbers"].values(), *answer["controls"].values()):
+            assert number["error"] >= 0
+            assert number["how"]
+    assert answers["flows"][0]["labels"][0] == "data"
+
+
+def test_controls_that_hold_nothing_lie_far_outside(finished):
+    (answer,) = json.loads((finished / "answers.json").read_text(encoding="utf-8"))["answers"]
+    noise = [m["value"] for key, m in answer["controls"].items() if key.startswith(("white noise", "samples permuted"))]
+    assert len(noise) == 6
+    assert min(noise) > 0.7
+
+
+def test_the_same_command_gives_the_same_bytes_with_workers(finished, tmp_path):
+    """Two worker processes, another folder: the same answers."""
+    done = blockspin("run", *SMALL, "--executor", "process", "--out", "two", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for name in ("answers.json", "levels.json"):
+        assert (finished / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_the_report_is_rebuilt_without_the_network(finished):
+    before = (finished / "report.html").read_bytes()
+    (finished / "report.html").unlink()
+    block = "import sys; sys.modules['torch'] = None; sys.modules['transformers'] = None; "
+    code = f"{block}from pathlib import Path; from blockspin.report.page import write_report; write_report(Path('.'))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=finished, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (finished / "report.html").read_bytes() == before
+
+
+def test_a_folder_that_is_taken_is_refused_and_left_alone(finished):
+    before = {path.name for path in finished.iterdir()}
+    done = blockspin("run", *SMALL, "--out", str(finished), cwd=finished.parent)
+    assert done.returncode == 2
+    assert "--resume" in done.stderr
+    assert {path.name for path in finished.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--model", "no-such-folder", "--data", "x.txt"], "existing file or folder"),
+        (["--model", "os:getcwd"], "data = ''"),
+        (["--samples", "3"], "samples = 3"),
+        (["--scheme", "block-average"], "no neighbours"),
+        (["--scheme", "principal-modes", "--scheme.b", "1"], "b = 1"),
+        (["--layers", "7.weight"], "no layer '7.weight'"),
+        (["--resume", "nowhere"], "nowhere"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_leaves_nothing_behind(options, words, tmp_path):
+    base = [] if options[0] in ("--model", "--resume") else SMALL[:2]
+    out = [] if options[0] == "--resume" else ["--out", "out"]
+    done = blockspin("run", *base, *options, *out, cwd=tmp_path)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def begun(folder: Path, *options: str) -> subprocess.Popen:
+    """Start a run and wait until the first states are on disk."""
+    run = subprocess.Popen(
+        [*BLOCKSPIN, "run", *SMALL, *options, "--out", "cut"],
+        cwd=folder,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    limit = time.monotonic() + 120
+    while not list(folder.glob("cut/states/*/*.safetensors")):
+        assert time.monotonic() < limit
+        assert run.poll() is None
+        time.sleep(0.01)
+    return run
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_run_is_finished_to_the_same_bytes(finished, tmp_path, how):
+    run = begun(tmp_path, "--executor", "serial")
+    os.killpg(run.pid, how)
+    run.wait(60)
+    assert not (tmp_path / "cut" / "answers.json").exists()
+    done = blockspin("run", "--resume", "cut", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (finished / "answers.json").read_bytes() == (tmp_path / "cut" / "answers.json").read_bytes()
+    assert not list(tmp_path.rglob("*.tmp"))
