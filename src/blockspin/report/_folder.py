@@ -28,6 +28,8 @@ class Series:
         error: One standard error, of the same shape.
         unit: The unit.
         how: How value and error were obtained.
+        axis: What the scale runs along.
+        unit_of_axis: The unit of positions.
     """
 
     flow: str
@@ -38,6 +40,8 @@ class Series:
     error: np.ndarray
     unit: str
     how: str
+    axis: str
+    unit_of_axis: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,15 +76,23 @@ class RunFolder:
 
     @cached_property
     def quantities(self) -> Mapping[str, list[Series]]:
-        """All that was measured along the flows, by "observable.quantity"."""
+        """All that was measured along the flows, by "observable.quantity", in alphabetical order.
+
+        Stores list their arrays in whatever order the file system has them; the page must not depend on it.
+        """
         rows: dict[str, list[Series]] = {}
         for about in self.answers["flows"]:
-            with xarray.open_zarr(self.path / "flows" / about["file"], consolidated=False) as data:
-                for key in data.data_vars:
-                    name = str(key)
+            with self._flow(about["file"]) as data:
+                for name in sorted(map(str, data.data_vars)):
                     if "." in name and ":" not in name:
                         rows.setdefault(name, []).append(_series(data, name, about))
-        return rows
+        return dict(sorted(rows.items()))
+
+    def _flow(self, name: str) -> xarray.Dataset:
+        try:
+            return xarray.open_zarr(self.path / "flows" / name, consolidated=False, chunks=None)
+        except (OSError, ValueError):
+            raise self._lacks(f"flows/{name}") from None
 
     def _json(self, name: str) -> dict[str, Any]:
         try:
@@ -92,22 +104,26 @@ class RunFolder:
         try:
             return (self.path / name).read_text(encoding="utf-8")
         except OSError:
-            raise RunFolderError(
-                f"{self.path} holds no {name}", f"Finish the run: blockspin run --resume {self.path}"
-            ) from None
+            raise self._lacks(name) from None
+
+    def _lacks(self, name: str) -> RunFolderError:
+        return RunFolderError(f"{self.path} holds no {name}", f"Finish the run: blockspin run --resume {self.path}")
 
 
 def _series(data: xarray.Dataset, name: str, about: Mapping[str, Any]) -> Series:
     variable = data[name]
     labels = tuple(str(label) for label in data.attrs["labels"])
-    error = np.asarray(data[f"{name}:error"].values, dtype=float)
+    value = np.asarray(variable.values, dtype=float)
+    error = f"{name}:error"
     return Series(
         str(about["name"]),
         str(about["role"]),
         np.asarray(data["position"].values, dtype=float),
         labels,
-        np.asarray(variable.values, dtype=float),
-        error,
+        value,
+        np.asarray(data[error].values, dtype=float) if error in data else np.full_like(value, np.nan),
         str(variable.attrs.get("unit", "1")),
-        str(variable.attrs.get("how", "")),
+        str(variable.attrs.get("how", "not recorded")),
+        str(data.attrs.get("axis", "scale")),
+        str(data["position"].attrs.get("unit", "1")),
     )

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
+
+SIGNS = {"yes": "●", "no": "▲", "cannot tell": "○", "green": "✓", "amber": "!", "red": "✕"}
+"""A sign beside every verdict and light, so that none is told by its colour alone."""
+BRACKETS = str.maketrans("<>", "‹›")
+FIGURE = """<figure class="plot{{ " wide" if wide }}"><h4>{{ title }}</h4>
+<div class="canvas" data-plot="{{ data }}" role="img" aria-label="{{ title }}. {{ caption }}"></div>
+<figcaption>{{ caption }}</figcaption></figure>"""
+MISSING = """<figure class="plot"><h4>{{ title }}</h4><p class="soft">This picture is left out: the run folder holds no
+<code>{{ what }}</code> for it.</p></figure>"""
 
 
 @dataclass(frozen=True)
@@ -36,16 +45,23 @@ def fill(template: str, **data: Any) -> Markup:
 
 
 def figure(
-    traces: Sequence[Mapping[str, Any]], layout: Mapping[str, Any], caption: str, *, wide: bool = False
+    title: str, traces: Sequence[Mapping[str, Any]], layout: Mapping[str, Any], caption: str, *, wide: bool = False
 ) -> Markup:
-    """Return a figure: its data for the page's script, and a caption that says how to read it."""
-    return fill(
-        '<figure class="plot{{ " wide" if wide }}"><div class="canvas" data-plot="{{ data }}" role="img" '
-        'aria-label="{{ caption }}"></div><figcaption>{{ caption }}</figcaption></figure>',
-        data=json.dumps({"data": list(traces), "layout": dict(layout)}, allow_nan=False),
-        caption=caption,
-        wide=wide,
-    )
+    """Return a figure: a title, its data for the page's script, and a caption that says how to read it.
+
+    Colours are given as "var:name", a variable of the style sheet, so that figures follow the colour scheme.
+    """
+    plot = _harmless({"data": list(traces), "layout": dict(layout)})
+    return fill(FIGURE, data=json.dumps(plot, allow_nan=False), title=title, caption=caption, wide=wide)
+
+
+def panel(title: str, draw: Callable[[], Markup]) -> Markup:
+    """Return what ``draw`` returns, or a note where the run folder lacks what it needs."""
+    try:
+        return draw()
+    except (KeyError, IndexError, TypeError) as lack:
+        what = lack.args[0] if isinstance(lack, KeyError) else "complete data"
+        return fill(MISSING, title=title, what=what)
 
 
 def number(row: Mapping[str, Any] | None) -> str:
@@ -54,28 +70,53 @@ def number(row: Mapping[str, Any] | None) -> str:
         return "no number"
     value, error, unit = row["value"], row.get("error"), row.get("unit", "1")
     shown = with_error(value, error)
-    return shown if unit == "1" else f"{shown} {unit}"
+    return shown if unit == "1" else f"{shown} {nice(unit)}"
+
+
+def nice(unit: str) -> str:
+    """Return a unit with raised powers."""
+    return unit.replace("^2", "²").replace("^3", "³")
 
 
 def with_error(value: float, error: float | None) -> str:
     """Return a value to the digits that its error allows: two digits of the error."""
     if error is None or not math.isfinite(error):
-        return f"{value:.4g} (error unknown)"
+        return _minus(f"{value:.4g} (error unknown)")
     if error == 0:
-        return f"{value:.6g}"
+        return _minus(f"{value:.6g}")
     if not 1e-4 <= abs(error) < 1e6:
-        return f"{value:.3e} ± {error:.1e}"
+        return _minus(f"{value:.3e} ± {error:.1e}")
     digits = max(0, 1 - math.floor(math.log10(error)))
-    return f"{value:.{digits}f} ± {error:.{digits}f}"
+    return _minus(f"{value:.{digits}f} ± {error:.{digits}f}")
 
 
 def finite(values: Any) -> list[float | None]:
     """Return numbers for JSON, None for what is not finite."""
-    return [float(f"{x:.8g}") if math.isfinite(x) else None for x in values]
+    return [float(f"{x:.8g}") if x is not None and math.isfinite(x) else None for x in values]
+
+
+def bars(errors: Any, *, cap: int = 3) -> dict[str, Any]:
+    """Return error bars of two standard errors with caps of so many pixels; a point without an error gets none."""
+    array = [None if e is None else 2 * e for e in finite(errors)]
+    return {"type": "data", "array": array, "thickness": 1.2, "width": cap}
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "−")
+
+
+def _harmless(value: Any, key: str = "") -> Any:
+    """Keep names from the data from being read as the small markup that plots know; our own templates stay."""
+    if isinstance(value, str) and key != "hovertemplate":
+        return value.translate(BRACKETS)
+    if isinstance(value, Mapping):
+        return {name: _harmless(item, name) for name, item in value.items()}
+    return [_harmless(item, key) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _environment() -> Environment:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["number"] = number
     environment.filters["with_error"] = with_error
+    environment.globals["signs"] = SIGNS
     return environment

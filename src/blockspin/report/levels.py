@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import base64
+import math
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
 
 from blockspin.report._folder import RunFolder
-from blockspin.report._html import Section, figure, fill
+from blockspin.report._html import SIGNS, Section, figure, fill, finite, number
 
 ORDER = 30
 BODY = """
-<p>Turn the knob from fine to coarse. {{ text }}</p>
+<p>Turn the knob from fine to coarse: with the pointer, or with the arrow keys. {{ text }}</p>
 <div class="knob"><label for="scale">scale</label>
 <input id="scale" data-knob type="range" min="0" max="{{ levels|length - 1 }}" value="0" step="1"
-aria-describedby="scale-shown">
-<output id="scale-shown" for="scale">{{ levels[0].label }}</output></div>
+aria-describedby="scale-shown" autocomplete="off">
+<output id="scale-shown" for="scale">{{ levels[0].label }}</output>
+<div class="ticks" aria-hidden="true">{% for level in levels %}<span class="{{ level.class }}">{{ level.sign }}<br>
+{{ level.sites }}</span>{% endfor %}</div></div>
 {% for level in levels %}
-<div data-level="{{ loop.index0 }}" data-label="{{ level.label }}"{{ "" if loop.first else " hidden" }}>
+<div class="level" data-level="{{ loop.index0 }}" data-label="{{ level.label }}"{{ "" if loop.first else " hidden" }}>
+<p class="soft">{% for fact in level.facts %}<span class="bit">{{ fact }}</span>{% endfor %}</p>
 {% if level.clusters %}
 <div class="clusters">
 {% for cluster in level.clusters %}
 <article class="cluster"><div class="bar" style="width:{{ "%.1f"|format(100 * cluster.share) }}%"></div>
 <h4>{{ "%.1f"|format(100 * cluster.share) }} % of the passages</h4>
-{% for passage in cluster.nearest %}<blockquote>{{ passage.text }}</blockquote>{% endfor %}</article>
+{% for passage in cluster.nearest[:2] %}<blockquote>{{ passage.text }}</blockquote>{% endfor %}
+{% if cluster.nearest|length > 2 %}<details><summary>{{ cluster.nearest|length - 2 }} more</summary>
+{% for passage in cluster.nearest[2:] %}<blockquote>{{ passage.text }}</blockquote>{% endfor %}</details>{% endif %}
+</article>
 {% endfor %}
 </div>
 {% endif %}
@@ -45,30 +55,57 @@ TEXTS = {
     "image": "Each picture is what a linear map, fitted on other inputs, can read back from the level.",
     "array": "Each curve is the mean of a cluster, read back from the level by a linear map fitted on other inputs.",
 }
+WORDS = {"yes": "inside the tube", "no": "outside the tube", "cannot tell": "inside or outside: cannot tell"}
 
 
 def section(run: RunFolder) -> Section | None:
     """Return the knob and one panel a level."""
-    found, modality = run.levels["levels"], run.levels["modality"]
+    found = run.levels["levels"]
     if not found:
         return None
-    levels = [
-        {
-            "label": level["label"],
-            "clusters": level.get("clusters"),
-            "pictures": [
-                {"label": image["label"], "source": picture(image["rows"])} for image in level.get("images", ())
-            ],
-            "plot": _profiles(level["profiles"]) if level.get("profiles") else "",
-        }
-        for level in found
+    verdicts: Mapping[str, str] = next(
+        (a["verdicts"] for a in run.answers["answers"] if a["question"] == "retrace"), {}
+    )
+    levels = [_level(level, verdicts.get(level["label"], ""), _kept(run, level["label"])) for level in found]
+    text = TEXTS.get(run.levels["modality"], "")
+    return Section("What each level looks like", fill(BODY, levels=levels, text=text))
+
+
+def _level(level: Mapping[str, Any], verdict: str, kept: Mapping[str, Any] | None) -> dict[str, Any]:
+    facts = [level["label"]]
+    kept = level.get("variance_kept") or kept
+    if kept:
+        facts.append(f"gives back {number(kept)} of the variance on held-out inputs")
+    if verdict:
+        facts.append(f"{SIGNS[verdict]} {WORDS[verdict]}")
+    return {
+        "label": level["label"],
+        "sites": level["sites"],
+        "class": verdict.replace(" ", "-"),
+        "sign": SIGNS.get(verdict, "·"),
+        "facts": facts,
+        "clusters": level.get("clusters"),
+        "pictures": [{"label": k["label"], "source": picture(k["rows"])} for k in level.get("images") or ()],
+        "plot": _profiles(level["profiles"]) if level.get("profiles") else "",
+    }
+
+
+def _kept(run: RunFolder, label: str) -> dict[str, Any] | None:
+    """Return the share of the variance that a level gives back, where that was measured along the explicit flow."""
+    for series in run.quantities.get("reconstruction.variance_kept", ()):
+        if series.role == "explicit" and label in series.labels:
+            value, error = (float(x[series.labels.index(label)]) for x in (series.value, series.error))
+            return {"value": value, "error": error} if math.isfinite(value) else None
+    return None
+
+
+def _profiles(rows: Sequence[Sequence[float]]) -> Markup:
+    traces = [
+        {"x": list(range(len(row))), "y": finite(row), "mode": "lines", "name": f"cluster {k + 1}"}
+        for k, row in enumerate(rows)
     ]
-    return Section("What each level looks like", fill(BODY, levels=levels, text=TEXTS[modality]))
-
-
-def _profiles(rows: Sequence[Sequence[float]]) -> object:
-    traces = [{"y": list(row), "mode": "lines", "name": f"cluster {k + 1}"} for k, row in enumerate(rows)]
-    return figure(traces, {"xaxis": {"title": {"text": "entry"}}}, "Mean profile of each cluster.", wide=True)
+    layout = {"xaxis": {"title": {"text": "entry"}}, "showlegend": True}
+    return figure("Profiles", traces, layout, "Mean profile of each cluster.", wide=True)
 
 
 def picture(rows: Sequence[Sequence[float]]) -> str:

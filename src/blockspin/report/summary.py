@@ -2,44 +2,63 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from blockspin.report._folder import RunFolder
 from blockspin.report._html import Section, fill
 
 ORDER = 10
 BODY = """
 {% for answer in answers %}
-<p><span class="chip {{ answer.verdict|replace(" ", "-") }}">{{ signs[answer.verdict] }} {{ answer.verdict }}</span>
-<span class="soft">Does the coarse-graining lie on the network's own flow, at every level?</span></p>
-{% endfor %}
-<p class="lead">{{ sentences[0] }}</p>
-{% for sentence in sentences[1:] %}<p>{{ sentence }}</p>{% endfor %}
-<div class="facts">
-<div class="fact"><span>network</span><b>{{ network.name }}</b>
-<span>{{ network.class }}, {{ "{:,}".format(network.parameters) }} parameters</span></div>
-<div class="fact"><span>data</span><b>{{ data.name }}</b>
-<span>{{ data.drawn }} of {{ data.records }} records, {{ data.modality }}</span></div>
-<div class="fact"><span>scheme</span><b>{{ scheme }}</b>
-<span>{{ steps }} level{{ "" if steps == 1 else "s" }} below the representation</span></div>
+<div class="verdict {{ answer.verdict|replace(" ", "-") }}">
+<p class="soft">{{ questions.get(answer.question, answer.question) }}</p>
+<p class="word">{{ signs[answer.verdict] }} {{ answer.verdict }}</p>
+<p class="lead">{{ answer.statement }}</p>
 </div>
-<p class="soft"><b>Implicit flow:</b> how the network itself carries the data, layer by layer, to its representation.
-<b>Explicit flow:</b> how the chosen coarse-graining brings that representation down again, step by step.
-A level lies <b>on the flow</b> if its kernel is within the tube around the curve of the network's own kernels.</p>
+{% endfor %}
+{% for sentence in sentences %}<p>{{ sentence }}</p>{% endfor %}
+<dl class="facts">
+{% for what, name, more in facts %}
+<div class="fact"><dt>{{ what }}</dt><dd><b>{{ name }}</b><span>{{ more }}</span></dd></div>
+{% endfor %}
+</dl>
+<dl class="terms">
+<dt>Implicit flow</dt><dd>how the network itself carries the data, layer by layer, to its representation.</dd>
+<dt>Explicit flow</dt><dd>how the chosen coarse-graining brings that representation down again, step by step.</dd>
+<dt>On the flow</dt><dd>a level is, if its kernel lies within the tube around the curve of the network's own
+kernels.</dd>
+</dl>
 """
-SIGNS = {"yes": "●", "no": "▲", "cannot tell": "○"}
 
 
 def section(run: RunFolder) -> Section:
     """Return the verdicts, the sentences and what was read."""
     answers = run.answers
-    explicit = next(flow for flow in answers["flows"] if flow["role"] == "explicit")
     body = fill(
         BODY,
         answers=answers["answers"],
-        sentences=answers["summary"],
-        network=answers["network"],
-        data=answers["data"],
-        scheme=explicit["name"],
-        steps=len(explicit["labels"]) - 1,
-        signs=SIGNS,
+        sentences=_others(answers),
+        questions={row["name"]: row["summary"] for row in answers["methods"] if row["family"] == "questions"},
+        facts=_facts(answers),
     )
-    return Section(answers["title"], body)
+    return Section("Summary", body)
+
+
+def _others(answers: dict[str, Any]) -> list[str]:
+    """Return the sentences that are not the statement of an answer, which stands beside its verdict already."""
+    said = {answer["statement"] for answer in answers["answers"]}
+    return [sentence for sentence in answers["summary"] if sentence not in said]
+
+
+def _facts(answers: dict[str, Any]) -> list[tuple[str, str, str]]:
+    network, data = answers["network"], answers["data"]
+    drawn = f"{data['drawn']:,} of {data['records']:,} records, {data['modality']}"
+    facts = [
+        ("network", network["name"], f"{network['class']}, {network['parameters']:,} parameters"),
+        ("data", data["name"], drawn),
+    ]
+    for flow in answers["flows"]:
+        if flow["role"] == "explicit":
+            steps = len(flow["labels"]) - 1
+            facts.append(("scheme", flow["name"], f"{steps} level{'' if steps == 1 else 's'} below the representation"))
+    return facts

@@ -1,0 +1,25 @@
+"""Assumptions: what each verdict rests on, and how well that is met."""
+
+from __future__ import annotations
+
+from blockspin.report._folder import RunFolder
+from blockspin.report._html import Section, fill
+
+ORDER = 55
+BODY = """
+<p class="soft">✓ green: met. ! amber: not certain, read the reason. ✕ red: not met, the verdict does not stand.</p>
+{% for answer in answers %}
+<ul class="lights" aria-label="Assumptions of {{ answer.question }}">
+{% for item in answer.assumptions %}
+<li><span class="chip {{ item.light }}">{{ signs[item.light] }} {{ item.light }}</span>
+<span><b>{{ item.name }}</b>: {{ item.reason }}</span></li>
+{% endfor %}
+</ul>
+{% endfor %}
+"""
+
+
+def section(run: RunFolder) -> Section | None:
+    """Return the lights of every question; nothing where none rests on anything."""
+    answers = [answer for answer in run.answers["answers"] if answer["assumptions"]]
+    return Section("Assumptions", fill(BODY, answers=answers)) if answers else None
