@@ -91,12 +91,15 @@ class ActivationPass(Pass):
         return list(self._rows)
 
     def batches(self, shard: Shard) -> Iterator[dict[str, Batch]]:
-        """Yield the joint batches of one shard, its records sorted by length so that little is spent on padding."""
-        rows = self._rows[shard]
-        encoder = self.network.encoder
+        """Yield the joint batches of one shard."""
+        for rows in self.rows(shard):
+            yield self.read(rows)
+
+    def rows(self, shard: Shard) -> Sequence[Tensor]:
+        """Return the records of each batch of a shard, sorted by length so that little is spent on padding."""
+        rows, encoder = self._rows[shard], self.network.encoder
         cost = torch.tensor([encoder.cost(self.sample.records[i].content) for i in rows.tolist()])
-        for part in rows[torch.argsort(cost, stable=True)].split(self.batch_size):
-            yield self.read(part)
+        return rows[torch.argsort(cost, stable=True)].split(self.batch_size)
 
     def read(self, rows: Tensor) -> dict[str, Batch]:
         """Return the joint batch of some records.
