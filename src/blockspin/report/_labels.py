@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-ROOM, FEW, LETTERS = 16, 4, 9
+ROOM, FEW, LETTERS, LEGEND = 16, 4, 9, 36
 
 
 def ticks(positions: Sequence[float], labels: Sequence[str]) -> Mapping[str, Any]:
@@ -20,8 +20,19 @@ def ticks(positions: Sequence[float], labels: Sequence[str]) -> Mapping[str, Any
     kept = fitting if len(fitting) > 1 and len(names) > FEW else list(range(len(names)))
     step = -(-len(kept) // ROOM) or 1
     kept = kept[::step]
-    texts = [names[k] if len(names[k]) <= 2 * LETTERS else f"{names[k][: 2 * LETTERS - 1]}…" for k in kept]
+    texts = [cut(names[k]) for k in kept]
     return {"tickmode": "array", "tickvals": [float(positions[k]) for k in kept], "ticktext": texts}
+
+
+def categories(labels: Sequence[str]) -> Mapping[str, Any]:
+    """Return an axis on which the labels stand side by side, in their order."""
+    order = {"type": "category", "categoryorder": "array", "categoryarray": list(labels), "tickangle": -40}
+    return {**order, "tickmode": "array", "tickvals": list(labels), "ticktext": [cut(label) for label in labels]}
+
+
+def cut(text: str, letters: int = 2 * LETTERS) -> str:
+    """Return a text that has at most so many letters."""
+    return text if len(text) <= letters else f"{text[: letters - 1]}…"
 
 
 def short(labels: Sequence[str]) -> list[str]:

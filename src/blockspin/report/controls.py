@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from blockspin.report._folder import RunFolder
 from blockspin.report._html import Section, bars, figure, fill, finite, with_error
+from blockspin.report._labels import LEGEND, categories, cut
 
 ORDER = 50
 EXPECTED = {
@@ -93,13 +94,13 @@ def _plot(rows: Rows, labels: Sequence[str]) -> Markup:
                 "x": list(labels),
                 "y": finite(number["value"] for number in found),
                 "error_y": {**bars([number["error"] for number in found]), "color": colour},
-                "name": name,
+                "name": cut(name, LEGEND),
                 "mode": "lines+markers",
                 "line": {"color": colour, "width": 2.5 if own else 1, "dash": "solid" if own else "dot"},
                 "marker": {"size": 8, "color": colour, "symbol": "circle" if own else SYMBOLS[k % len(SYMBOLS)]},
                 "hovertemplate": "%{x}: D = %{y:.4f}<extra>%{fullData.name}</extra>",
             }
         )
-    layout = {"yaxis": {"title": {"text": "D"}}, "xaxis": {"tickangle": -40}, "showlegend": True}
+    layout = {"yaxis": {"title": {"text": "D"}}, "xaxis": categories(labels), "showlegend": True}
     caption = "D of the scheme's own levels (solid) beside the controls (dotted). Bars: two standard errors."
     return figure("The scheme beside its controls", traces, layout, caption, wide=True)

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from blockspin.report._folder import RunFolder, Series
 from blockspin.report._html import Section, bars, figure, fill, finite, nice
-from blockspin.report._labels import ticks, words
+from blockspin.report._labels import LEGEND, cut, ticks, words
 
 ORDER = 40
 FIRST = {
@@ -90,7 +90,7 @@ def _lines(key: str, series: Sequence[Series], caption: str) -> Markup:
                 "y": finite(item.value),
                 "error_y": {**bars(item.error), "color": colour},
                 "text": list(item.labels),
-                "name": item.flow,
+                "name": cut(item.flow, LEGEND),
                 "mode": "lines+markers",
                 "line": {"color": colour, "dash": dash, "width": 2},
                 "marker": {"size": 6, "symbol": symbol, "color": colour},
@@ -141,7 +141,7 @@ def _curve(value: np.ndarray, error: np.ndarray, label: str, positive: bool, sha
         "x": (places + 1).tolist(),
         "y": finite(value[kept]),
         "error_y": {**bars(sparse, cap=0), "color": "var:accent"},
-        "name": label,
+        "name": cut(label, LEGEND),
         "mode": "lines",
         "line": {"color": "var:accent", "width": 2},
         "opacity": round(shade, 3),

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from blockspin.report._folder import RunFolder
 from blockspin.report._html import Section, bars, figure, fill, finite, panel
-from blockspin.report._labels import near, short, ticks
+from blockspin.report._labels import categories, cut, near, short, ticks
 
 ORDER = 20
 COLOURS = {"yes": "var:in", "no": "var:out", "cannot tell": "var:open"}
@@ -83,7 +83,7 @@ def _excess(levels: Rows) -> Markup:
         traces.append({**trace, "y": finite(row["D"] for row in found), "error_y": error})
     line = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 0, "y1": 0, "line": {"color": "var:soft"}}
     layout = {
-        "xaxis": {"categoryorder": "array", "categoryarray": [row["label"] for row in levels], "tickangle": -40},
+        "xaxis": categories([row["label"] for row in levels]),
         "yaxis": {"title": {"text": "D = distance − radius"}},
         "shapes": [line],
         "showlegend": True,
@@ -156,7 +156,7 @@ def _split(levels: Rows) -> Markup:
     ]
     layout = {
         "barmode": "group",
-        "xaxis": {"tickangle": -40},
+        "xaxis": categories([row["label"] for row in levels]),
         "yaxis": {"title": {"text": "1 − held-out R²"}, "rangemode": "tozero"},
         "showlegend": True,
     }
@@ -214,7 +214,7 @@ def _ends(flow: Sequence[tuple[Sequence[float], str]]) -> dict[str, Any]:
     return {
         "x": finite([first[0], last[0]]),
         "y": finite([first[1], last[1]]),
-        "text": [label, "representation"],
+        "text": [cut(label), "representation"],
         "mode": "text",
         "textposition": ["top right", "bottom left"],
         "showlegend": False,
