@@ -3,7 +3,9 @@ import re
 import shutil
 import subprocess
 import sys
+from base64 import b64decode
 from html.parser import HTMLParser
+from io import BytesIO
 
 import pytest
 from make_run import change, make_run
@@ -292,12 +294,25 @@ def test_units_are_shown_and_missing_numbers_are_said_to_be():
     assert number({"value": None, "error": None, "unit": "1"}) == number(None) == "no number"
 
 
-def test_a_picture_is_a_png_of_its_numbers():
+@pytest.mark.parametrize(
+    ("rows", "ends", "shown"),
+    [
+        ([[0.0, 0.5, 1.0], [2.0, -1.0, 0.25]], (0.0, 1.0), [0, 128, 255, 255, 0, 64]),
+        ([[0.0, 51.0, 255.0]], (0.0, 255.0), [0, 51, 255]),
+    ],
+)
+def test_a_picture_is_a_png_of_its_numbers(rows, ends, shown):
     image = pytest.importorskip("PIL.Image")
-    from base64 import b64decode
-    from io import BytesIO
+    found = image.open(BytesIO(b64decode(picture(rows, *ends).removeprefix("data:image/png;base64,"))))
+    assert (found.mode, found.size) == ("L", (len(rows[0]), len(rows)))
+    assert found.tobytes() == bytes(shown)
 
-    data = picture([[0.0, 0.5, 1.0], [2.0, -1.0, 0.25]]).removeprefix("data:image/png;base64,")
-    found = image.open(BytesIO(b64decode(data)))
-    assert (found.mode, found.size) == ("L", (3, 2))
-    assert found.tobytes() == bytes([0, 128, 255, 255, 0, 64])
+
+def test_pictures_share_one_grey_scale(tmp_path):
+    run = make_run(tmp_path / "run", modality="image")
+    rows = [[0.0, 51.0, 255.0]]
+    change(
+        run, "levels.json", lambda content: content["levels"][0]["images"].__setitem__(0, {"label": "a", "rows": rows})
+    )
+    sources = [attrs["src"] for tag, attrs in section(run, "What each level looks like").tags if tag == "img"]
+    assert sources[0] == picture(rows, 0.0, 255.0)

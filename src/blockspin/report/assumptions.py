@@ -7,7 +7,7 @@ from blockspin.report._html import Section, fill
 
 ORDER = 55
 BODY = """
-<p class="soft">✓ green: met. ! amber: not certain, read the reason. ✕ red: not met, the verdict does not stand.</p>
+<p class="soft">✓ green: met. ! amber: not certain, read the reason. ✕ red: not met, do not rely on the verdict.</p>
 {% for answer in answers %}
 <ul class="lights" aria-label="Assumptions of {{ answer.question }}">
 {% for item in answer.assumptions %}

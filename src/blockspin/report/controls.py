@@ -26,7 +26,7 @@ where one knows what to expect:</span></p>
 <div class="scroll" tabindex="0"><table>
 <tr><th>what</th><th>expected</th><th>measured</th></tr>
 {% for row in answer.ranges %}
-<tr><td><b>{{ row.name }}</b></td><td>{{ row.expected }}</td><td class="num">{{ row.measured }}</td></tr>
+<tr><td><b>{{ row.name }}</b></td><td>{{ row.expected }}</td><td class="num wrap">{{ row.measured }}</td></tr>
 {% endfor %}
 </table></div>
 {{ answer.plot }}

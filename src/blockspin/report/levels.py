@@ -55,6 +55,8 @@ TEXTS = {
     "image": "Each picture is what a linear map, fitted on other inputs, can read back from the level.",
     "array": "Each curve is the mean of a cluster, read back from the level by a linear map fitted on other inputs.",
 }
+OVERSHOOT = 0.5
+"""A linear map that reads pictures from 0 to 1 back may overshoot them by so much."""
 WORDS = {"yes": "inside the tube", "no": "outside the tube", "cannot tell": "inside or outside: cannot tell"}
 
 
@@ -66,12 +68,15 @@ def section(run: RunFolder) -> Section | None:
     verdicts: Mapping[str, str] = next(
         (a["verdicts"] for a in run.answers["answers"] if a["question"] == "retrace"), {}
     )
-    levels = [_level(level, verdicts.get(level["label"], ""), _kept(run, level["label"])) for level in found]
+    grey = _range([image["rows"] for level in found for image in level.get("images") or ()])
+    levels = [_level(level, verdicts.get(level["label"], ""), _kept(run, level["label"]), grey) for level in found]
     text = TEXTS.get(run.levels["modality"], "")
     return Section("What each level looks like", fill(BODY, levels=levels, text=text))
 
 
-def _level(level: Mapping[str, Any], verdict: str, kept: Mapping[str, Any] | None) -> dict[str, Any]:
+def _level(
+    level: Mapping[str, Any], verdict: str, kept: Mapping[str, Any] | None, grey: tuple[float, float]
+) -> dict[str, Any]:
     facts = [level["label"]]
     kept = level.get("variance_kept") or kept
     if kept:
@@ -85,7 +90,7 @@ def _level(level: Mapping[str, Any], verdict: str, kept: Mapping[str, Any] | Non
         "sign": SIGNS.get(verdict, "·"),
         "facts": facts,
         "clusters": level.get("clusters"),
-        "pictures": [{"label": k["label"], "source": picture(k["rows"])} for k in level.get("images") or ()],
+        "pictures": [{"label": k["label"], "source": picture(k["rows"], *grey)} for k in level.get("images") or ()],
         "plot": _profiles(level["profiles"]) if level.get("profiles") else "",
     }
 
@@ -108,10 +113,18 @@ def _profiles(rows: Sequence[Sequence[float]]) -> Markup:
     return figure("Profiles", traces, layout, "Mean profile of each cluster.", wide=True)
 
 
-def picture(rows: Sequence[Sequence[float]]) -> str:
-    """Return a grey picture as a PNG data address; values from 0 (black) to 1 (white) are shown, others clipped."""
+def _range(pictures: Sequence[Sequence[Sequence[float]]]) -> tuple[float, float]:
+    """Return what is black and what is white on the whole page: 0 and 1, unless the pictures go further."""
+    values = [x for rows in pictures for row in rows for x in row]
+    inside = all(-OVERSHOOT <= x <= 1 + OVERSHOOT for x in values)
+    return (0.0, 1.0) if inside else (min(values), max(values))
+
+
+def picture(rows: Sequence[Sequence[float]], low: float, high: float) -> str:
+    """Return a grey picture as a PNG data address: ``low`` is black, ``high`` white, what lies beyond is clipped."""
     height, width = len(rows), len(rows[0])
-    raw = b"".join(b"\0" + bytes(min(255, max(0, round(255 * x))) for x in row) for row in rows)
+    scale = 255 / (high - low or 1)
+    raw = b"".join(b"\0" + bytes(min(255, max(0, round(scale * (x - low)))) for x in row) for row in rows)
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     chunks = b"".join(_chunk(*part) for part in ((b"IHDR", header), (b"IDAT", zlib.compress(raw, 9)), (b"IEND", b"")))
     return "data:image/png;base64," + base64.b64encode(b"\x89PNG\r\n\x1a\n" + chunks).decode()
