@@ -66,7 +66,7 @@ class Scale:
     def next(self, map: Any, fit_half: Source, ensemble: Source, factor: Any = 1.0) -> Scale:
         """Return the scale that one coarse-graining step leads to; the lattice spacing grows by the map's b."""
         length = None if self.log_length is None or map.log_b is None else self.log_length + map.log_b
-        label = f"{ensemble.geometry.sites} sites"
+        label = sites_label(ensemble.geometry.sites)
         return Scale(self.position + 1, label, length, ensemble, fit_half, map, factor)
 
     def with_measurements(self, measurements: Mapping[str, Measurement]) -> Scale:
@@ -135,6 +135,11 @@ class Flow:
         }
         about = {"name": self.name, "axis": self.axis.name, "direction": self.axis.direction.value, "ended": self.ended}
         return xarray.Dataset(variables, coords=coordinates, attrs=about)
+
+
+def sites_label(sites: int) -> str:
+    """Return the label of a coarse-grained level: its number of sites."""
+    return "1 site" if sites == 1 else f"{sites} sites"
 
 
 def _stack(rows: list[Any]) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf
+from math import floor, inf, log10
 from typing import Any
 
 import numpy as np
@@ -51,7 +51,10 @@ class Measurement:
         if np.ndim(self.value):
             return f"array{np.shape(self.value)}"
         unit = "" if self.unit == "1" else f" {self.unit}"
-        return f"{self.value:{spec or '.4g'}} ± {self.error:.2g}{unit}"
+        digits = ".2g"
+        if not spec and 1e-4 <= self.error < 1e4:  # two digits of the error, and as many of the value
+            spec = digits = f".{max(0, 1 - floor(log10(self.error)))}f"
+        return f"{self.value:{spec or '.4g'}} ± {self.error:{digits}}{unit}"
 
     def __str__(self) -> str:
         return format(self, "")

@@ -52,7 +52,7 @@ def _sentences(answer: Answer, flows: Mapping[str, Flow]) -> list[str]:
             f"The coarsest level that gives back nine tenths of the variance on held-out inputs has {label} ({kept})."
         )
     if explicit.ended:
-        rows.append(f"The ladder has {len(explicit) - 1} steps and ended because {explicit.ended.rstrip('.')}.")
+        rows.append(f"The ladder ended after {len(explicit) - 1} steps: {explicit.ended.rstrip('.')}.")
     return rows
 
 

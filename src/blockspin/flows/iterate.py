@@ -6,7 +6,7 @@ import torch
 
 from blockspin.ensemble import Ensemble
 from blockspin.errors import StepNotPossibleError
-from blockspin.flow import Axis, Direction, Flow, Scale
+from blockspin.flow import Axis, Direction, Flow, Scale, sites_label
 from blockspin.flows.rescaling import Rescaling, unit_variance
 from blockspin.law import Source
 from blockspin.schemes.base import Scheme
@@ -60,7 +60,7 @@ def iterate(
         fit_half, ensemble = source
     else:
         fit_half, ensemble = source.halves() if isinstance(source, Ensemble) else (source, source)
-    scale = Scale(0, f"{ensemble.geometry.sites} sites", 0.0, ensemble, fit_half)
+    scale = Scale(0, sites_label(ensemble.geometry.sites), 0.0, ensemble, fit_half)
     scales, ended = [scale], ""
     while steps is None or len(scales) <= steps:
         try:

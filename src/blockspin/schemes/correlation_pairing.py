@@ -108,7 +108,7 @@ class CorrelationPairing(Scheme):
         """Return the greedy pairs of the source's correlation matrix."""
         sites = source.geometry.sites
         if sites < 2:
-            raise StepNotPossibleError("one site cannot be paired", "The ladder ends here.")
+            raise StepNotPossibleError("a single site is left, which cannot be paired")
         correlation = _correlation(moments(source)[1], sites)
         return CorrelationPairingMap(_greedy_pairs(correlation), sites)
 

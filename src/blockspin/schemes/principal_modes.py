@@ -115,7 +115,7 @@ class PrincipalModes(Scheme):
         size, geometry = len(mean), source.geometry
         kept = size // self.b
         if kept < 1:
-            raise StepNotPossibleError(f"{size} mode(s) divided by {self.b} leave none", "The ladder ends here.")
+            raise StepNotPossibleError(f"fewer than {self.b} modes are left ({size}), of which a step would keep none")
         eigenvalues, vectors = torch.linalg.eigh(covariance)
         rank = int((eigenvalues > eigenvalues[-1] * size * torch.finfo(torch.float32).eps).sum())
         if kept > rank:
