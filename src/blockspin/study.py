@@ -15,7 +15,7 @@ from blockspin.capture.reading import ActivationPass, Estimate
 from blockspin.config import RunConfig
 from blockspin.engine.base import Executor, Task
 from blockspin.engine.in_memory import EnsemblePass
-from blockspin.engine.measure import Measured, measure
+from blockspin.engine.measure import Measured, Progress, measure
 from blockspin.ensemble import Batch, Ensemble
 from blockspin.errors import BlockspinError, ConfigError
 from blockspin.flow import Flow
@@ -127,12 +127,12 @@ class Study:
                 generator=self.generator(1),
                 progress=advance,
             )
-        with self.steps.step(f"measuring the {name}"):
+        with self.steps.step(f"measuring the {name}", len(tasks)) as advance:
             split = {task.names[0]: self._split(self._whole(task, measured)) for task in rows}
             ensembles = {layer: parts[1] for layer, parts in split.items()}
             if data is not None:
                 ensembles = {DATA: data, **ensembles}
-            numbers = {names[0]: found for names, found in _possible(measured, tasks).items()}
+            numbers = {names[0]: found for names, found in _possible(measured, tasks, advance).items()}
             _update(numbers, self._similarities(ensembles))
         if not self.config.keep_states:
             shutil.rmtree(store)
@@ -203,10 +203,14 @@ def _ensemble(state: Mapping[str, torch.Tensor], shape: torch.Size, geometry: Ge
     return Ensemble(Batch(values, state["ids"], state["units"], state["weights"]), geometry)
 
 
-def _possible(measured: Measured, tasks: Sequence[Task]) -> dict[tuple[str, ...], dict[str, Measurement]]:
+def _possible(
+    measured: Measured, tasks: Sequence[Task], advance: Progress | None = None
+) -> dict[tuple[str, ...], dict[str, Measurement]]:
     """Return the numbers of all tasks that the data suffice for; the others yield no number."""
     rows: dict[tuple[str, ...], dict[str, Measurement]] = {}
-    for task in tasks:
+    for done, task in enumerate(tasks, 1):
+        if advance is not None:
+            advance(done, len(tasks))
         try:
             found = measured.measurement(task)
         except BlockspinError:

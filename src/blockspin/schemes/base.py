@@ -11,6 +11,7 @@ from torch import Tensor
 
 from blockspin.claims import Claims
 from blockspin.ensemble import Ensemble
+from blockspin.errors import ConfigError
 from blockspin.geometry import Geometry
 from blockspin.law import EnumeratedLaw, GaussianLaw, Source
 
@@ -83,3 +84,13 @@ class Scheme(abc.ABC):
     def options(self) -> dict[str, Any]:
         """Return the options of this instance by name."""
         return dict(vars(self))
+
+
+def require_ratio(b: object) -> None:
+    """Check the ratio of new to old lattice spacing.
+
+    Raises:
+        ConfigError: If b is not an integer of at least 2.
+    """
+    if type(b) is not int or b < 2:
+        raise ConfigError("b", b, "an integer of at least 2.")

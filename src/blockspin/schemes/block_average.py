@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 
 from blockspin.claims import Claims, Semigroup
-from blockspin.errors import ConfigError
 from blockspin.geometry import Geometry
 from blockspin.law import Source
 from blockspin.registry import register
-from blockspin.schemes.base import LiftingMap, Scheme
+from blockspin.schemes.base import LiftingMap, Scheme, require_ratio
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +98,7 @@ class BlockAverage(Scheme):
     b: int = 2
 
     def __post_init__(self):
-        if type(self.b) is not int or self.b < 2:
-            raise ConfigError("b", self.b, "an integer of at least 2.")
+        require_ratio(self.b)
 
     def fit(self, source: Source, *, generator: torch.Generator) -> BlockAverageMap:
         """Return the average over the geometry's blocks; nothing is learned."""

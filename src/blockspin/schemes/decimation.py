@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 
 from blockspin.claims import Claims, Semigroup
-from blockspin.errors import ConfigError
 from blockspin.geometry import Geometry
 from blockspin.law import Source
 from blockspin.registry import register
-from blockspin.schemes.base import Map, Scheme
+from blockspin.schemes.base import Map, Scheme, require_ratio
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +92,7 @@ class Decimation(Scheme):
     b: int = 2
 
     def __post_init__(self):
-        if type(self.b) is not int or self.b < 2:
-            raise ConfigError("b", self.b, "an integer of at least 2.")
+        require_ratio(self.b)
 
     def fit(self, source: Source, *, generator: torch.Generator) -> DecimationMap:
         """Return the corners of the geometry's blocks; nothing is learned."""

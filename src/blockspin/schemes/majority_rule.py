@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from blockspin.claims import Claims, Semigroup
-from blockspin.errors import ConfigError, StepNotPossibleError
+from blockspin.errors import StepNotPossibleError
 from blockspin.geometry import Geometry
 from blockspin.law import GaussianLaw, Source
 from blockspin.registry import register
-from blockspin.schemes.base import Map, Scheme
+from blockspin.schemes.base import Map, Scheme, require_ratio
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +95,7 @@ class MajorityRule(Scheme):
     b: int = 2
 
     def __post_init__(self):
-        if type(self.b) is not int or self.b < 2:
-            raise ConfigError("b", self.b, "an integer of at least 2.")
+        require_ratio(self.b)
 
     def fit(self, source: Source, *, generator: torch.Generator) -> MajorityRuleMap:
         """Return the vote of the geometry's blocks; nothing is learned."""

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from blockspin.claims import Claims, Semigroup
-from blockspin.errors import ConfigError, StepNotPossibleError
+from blockspin.errors import StepNotPossibleError
 from blockspin.geometry import Geometry, Unordered
 from blockspin.law import Source
 from blockspin.observables.covariance import moments
 from blockspin.registry import register
-from blockspin.schemes.base import LiftingMap, Scheme
+from blockspin.schemes.base import LiftingMap, Scheme, require_ratio
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,8 +106,7 @@ class PrincipalModes(Scheme):
     b: int = 2
 
     def __post_init__(self):
-        if not isinstance(self.b, int) or self.b < 2:
-            raise ConfigError("b", self.b, "an integer of at least 2.")
+        require_ratio(self.b)
 
     def fit(self, source: Source, *, generator: torch.Generator) -> PrincipalModesMap:
         """Return the projection on the leading modes of the source's covariance."""
