@@ -182,6 +182,14 @@ def test_every_quantity_is_drawn_with_its_error(folder):
         assert [bar is None for bar in trace["error_y"]["array"]] == [y is None for y in trace["y"]]
 
 
+def test_quantities_have_an_order_of_their_own(folder, monkeypatch):
+    whole = RunFolder._flow
+    monkeypatch.setattr(RunFolder, "_flow", lambda run, name: (lambda d: d[list(d.data_vars)[::-1]])(whole(run, name)))
+    backwards = list(RunFolder(folder).quantities)
+    monkeypatch.undo()
+    assert backwards == list(RunFolder(folder).quantities) == sorted(backwards)
+
+
 def test_bars_are_two_errors(folder):
     plot = next(p for p in section(folder, "Flows").plots if p["data"][0]["y"][1:2] == [50.0])
     assert plot["data"][0]["error_y"]["array"] == [None, 3.0, 3.0, 3.0, 3.0, 3.0]
