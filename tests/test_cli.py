@@ -30,8 +30,69 @@ def test_every_command_has_help(name):
 def test_schemes_are_listed_from_the_registry():
     from blockspin.registry import members
 
-    rows = json.loads(blockspin("schemes", "--as-json").stdout)
+    rows = json.loads(blockspin("schemes", "--json").stdout)
     assert [row["name"] for row in rows] == list(members("schemes"))
+
+
+def test_the_scheme_of_a_file_keeps_the_options_that_the_command_line_does_not_name(tmp_path, monkeypatch):
+    import blockspin.run
+    from blockspin.cli.run import Options, command
+
+    seen = []
+    monkeypatch.setattr(blockspin.run, "run", lambda config, **_: seen.append(config) or tmp_path)
+    (tmp_path / "c.toml").write_text('seed = 5\nscheme = { name = "block-average", b = 4 }\n', encoding="utf-8")
+    command(tmp_path / "c.toml", options=Options(samples=99, scheme={"name": "block-average"}))
+    command(tmp_path / "c.toml", options=Options(scheme={"name": "decimation"}))
+    assert [(c.seed, c.samples, c.scheme.name, c.scheme.b) for c in seen] == [
+        (5, 99, "block-average", 4),
+        (5, 2000, "decimation", 2),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("run", "--modl", "x"), "--model"),
+        (("run", "--samples", "many"), "--samples"),
+        (("run", "--scheme=block-avrage"), "block-average"),
+        (("run", "--scheme", "block-average", "--scheme.c", "2"), "scheme.c"),
+        (("run", "nowhere.toml"), "nowhere.toml"),
+        (("run", "--resume", "nowhere"), "a run that was begun"),
+        (("run", "--resume", "nowhere", "--seed", "1"), "Give --resume alone"),
+        (("report", "nowhere"), "nowhere"),
+        (("cite", "nowhere"), "finished run"),
+        (("cite", "."), "Repeat the run"),
+        (("tehters",), "tethers"),
+    ],
+)
+def test_a_mistake_of_use_is_one_message_and_status_2(options, words, tmp_path):
+    (tmp_path / "answers.json").write_text("{}", encoding="utf-8")
+    done = subprocess.run([BLOCKSPIN, *options], capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["answers.json"]
+
+
+def test_ctrl_c_has_its_own_status_and_says_how_to_go_on(monkeypatch, capsys):
+    from blockspin.cli import app
+
+    def stopped(*_, **__):
+        raise KeyboardInterrupt("Go on with: blockspin run --resume here")
+
+    monkeypatch.setattr(app, "build", lambda: stopped)
+    with pytest.raises(SystemExit) as stop:
+        app.main()
+    assert stop.value.code == 130
+    assert "--resume here" in capsys.readouterr().err
+
+
+def test_the_tethers_say_what_they_left_out():
+    done = blockspin("tethers", "--fast", "--json")
+    shown = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert shown["skipped"]
+    assert all(row["passed"] for row in shown["rows"])
 
 
 def test_cite_prints_bibtex():

@@ -41,6 +41,9 @@ def test_the_file_is_complete():
         ({"workers": True}, "workers = True"),
         ({"modl": "x"}, "Nearest names: model"),
         ({"model": "x" * 10_000}, "text of at most 4096"),
+        ({"model": "\udcff"}, "UTF-8"),
+        ({"layers": ["\0"]}, "text of at most 4096"),
+        ({"scheme": 3}, "scheme = 3.*the name of a scheme"),
         ({"scheme": {"name": "block-average", "c": 2}}, r"scheme\.c = 2.*Nearest names: b"),
         ({"scheme": {"b": "two"}}, r"scheme\.b = 'two'.*an integer"),
         ({"scheme": {"b": 1}}, "b = 1"),
@@ -56,6 +59,12 @@ def test_a_wrong_value_names_field_value_and_what_is_accepted(given_options, wor
 def test_a_wrong_name_offers_the_nearest(field, value):
     with pytest.raises(UnknownNameError, match=r"Nearest names: (pooled|process)"):
         RunConfig().with_options({field: value})
+
+
+@pytest.mark.parametrize("way", ["block-average", {"name": "block-average"}, {"name": "block-average", "b": "2"}])
+def test_a_scheme_is_a_name_or_a_table(way):
+    scheme = RunConfig().with_options({"scheme": way}).scheme
+    assert (scheme.name, scheme.b) == ("block-average", 2)
 
 
 def test_an_unknown_scheme_offers_the_nearest():

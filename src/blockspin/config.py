@@ -74,7 +74,8 @@ class RunConfig:
         """Return the configuration with some fields replaced, values being checked and names looked up.
 
         Args:
-            given: Values by field; ``scheme`` may be a mapping of its name and options.
+            given: Values by field; ``scheme`` may be a name, or a mapping of its name and options: those that are not
+                given keep their values, unless it becomes another scheme.
 
         Raises:
             ConfigError: If a field is not known; the nearest names are offered.
@@ -83,9 +84,9 @@ class RunConfig:
         values = {}
         for key, value in given.items():
             if key not in known:
-                raise ConfigError(key, value, f"no field of that name. {nearest(key, known)}")
-            if key == "scheme" and isinstance(value, Mapping):
-                values[key] = _scheme(value, self.scheme)
+                raise ConfigError(key, value, f"the name of a field. {nearest(key, known)}")
+            if key == "scheme" and isinstance(value, str | Mapping):
+                values[key] = _scheme({"name": value} if isinstance(value, str) else value, self.scheme)
             else:
                 values[key] = tuple(value) if isinstance(value, list) else value
         return replace(self, **values)
@@ -126,7 +127,7 @@ def _check(item: Field, value: Any) -> None:
     about = item.metadata
     if item.name == "scheme":
         if getattr(type(value), "family", None) != "schemes":
-            raise ConfigError("scheme", value, "an instance of a registered scheme.")
+            raise ConfigError("scheme", value, "the name of a scheme, a table of its name and options, or an instance.")
         return
     kind = type(item.default)
     if type(value) is not kind:
@@ -135,23 +136,27 @@ def _check(item: Field, value: Any) -> None:
         raise ConfigError(item.name, value, f"an integer from {about['low']} to {about['high']}. {about['help']}")
     texts: Any = value if kind is tuple else (value,) if kind is str else ()
     for text in texts:
-        if not isinstance(text, str) or len(text) > MAX_TEXT or "\0" in text:
+        if not isinstance(text, str) or len(text) > MAX_TEXT or "\0" in text or not _is_utf8(text):
             shown = f"{str(text)[:40]}..." if len(str(text)) > 40 else text
-            raise ConfigError(item.name, shown, f"text of at most {MAX_TEXT} characters. {about['help']}")
+            raise ConfigError(item.name, shown, f"UTF-8 text of at most {MAX_TEXT} characters. {about['help']}")
     if about["family"] and str(value) not in summaries(about["family"]):
         raise UnknownNameError(item.name, str(value), summaries(about["family"]))
+
+
+def _is_utf8(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)  # what the shell makes of other bytes
 
 
 def _scheme(given: Mapping[str, Any], current: Any) -> Any:
     """Build a scheme from its name and options; values that are strings are read as the option's type."""
     cls = member("schemes", str(given.get("name", current.name)))
     known = {item.name: item for item in fields(cls)}
-    options = {}
+    options = current.options() if type(current) is cls else {}
     for key, value in given.items():
         if key == "name":
             continue
         if key not in known:
-            raise ConfigError(f"scheme.{key}", value, f"no option of {cls.name} of that name. {nearest(key, known)}")
+            raise ConfigError(f"scheme.{key}", value, f"the name of an option of {cls.name}. {nearest(key, known)}")
         options[key] = _read(f"scheme.{key}", value, known[key])
     return cls(**options)
 

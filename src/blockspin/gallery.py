@@ -33,7 +33,6 @@ def levels(flow: Flow, contents: Mapping[int, Any], modality: str, *, generator:
             "sites": scale.ensemble.geometry.sites,
             "position": scale.position,
             "log_length": scale.log_length,
-            "variance_kept": None,
         }
         rows.append({**common, **draw(scale, flow[0], contents, generator)})
     return {"modality": modality, "levels": rows}

@@ -166,7 +166,6 @@ def _radii() -> list[float | None]:
 
 def _level(sites: int, modality: str, word: str) -> dict[str, Any]:
     level: dict[str, Any] = {"label": _label(sites, word), "sites": sites, "position": 0.0, "log_length": None}
-    level["variance_kept"] = None
     wave = np.sin(np.arange(8) * sites / 10)
     if modality == "text":
         near = [{"text": f"{sites}: the {k}th {word} of a cluster", "distance": 0.1 * k} for k in range(3)]

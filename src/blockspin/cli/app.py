@@ -19,7 +19,8 @@ def commands() -> dict[str, str]:
     for path in sorted(Path(__file__).parent.glob("*.py")):
         if path.stem != "app" and not path.stem.startswith("_"):
             first = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n")[0]
-            rows[path.stem] = first.partition(": ")[2].capitalize()
+            line = first.partition(": ")[2]
+            rows[path.stem] = line[:1].upper() + line[1:]
     return rows
 
 

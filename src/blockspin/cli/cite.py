@@ -22,7 +22,10 @@ def command(folder: Path | None = None, /) -> int:
         path = folder / "answers.json"
         if not path.is_file():
             raise RunFolderError(f"{folder} holds no answers.json", "Give the folder of a finished run.")
-        keys = {row["source"] for row in json.loads(path.read_text(encoding="utf-8"))["methods"]}
+        try:
+            keys = {row["source"] for row in json.loads(path.read_text(encoding="utf-8"))["methods"]}
+        except (ValueError, KeyError, TypeError) as reason:
+            raise RunFolderError(f"{path} does not list the methods of a run ({reason!r})", "Repeat the run.") from None
     known = entries()
     print("\n\n".join(known[key] for key in sorted(keys) if key in known))
     return 0

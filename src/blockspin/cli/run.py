@@ -53,6 +53,8 @@ def command(
         if config is not None or given:
             raise RunFolderError(f"{resume} has its configuration already", "Give --resume alone.")
         config = resume / "config.toml"
+        if not config.is_file():
+            raise RunFolderError(f"{resume} holds no config.toml", "Give the folder of a run that was begun.")
     base = RunConfig() if config is None else RunConfig.from_toml(config)
     folder = run(base.with_options(given), folder=resume, resume=resume is not None)
     print(folder / "report.html")

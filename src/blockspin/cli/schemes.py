@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
+from typing import Annotated
+
+from cyclopts import Parameter
 
 
-def command(*, as_json: bool = False) -> int:
+def command(*, as_json: Annotated[bool, Parameter(name="--json", negative="")] = False) -> int:
     """List the coarse-graining schemes, their options and claims.
 
     Args:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import Annotated
+
+from cyclopts import Parameter
 
 
-def command(*, fast: bool = False, as_json: bool = False) -> int:
+def command(*, fast: bool = False, as_json: Annotated[bool, Parameter(name="--json", negative="")] = False) -> int:
     """Compute every known answer anew and print it beside ours; exit status 1 if one is off.
 
     Args:

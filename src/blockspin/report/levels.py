@@ -78,7 +78,6 @@ def _level(
     level: Mapping[str, Any], verdict: str, kept: Mapping[str, Any] | None, grey: tuple[float, float]
 ) -> dict[str, Any]:
     facts = [level["label"]]
-    kept = level.get("variance_kept") or kept
     if kept:
         facts.append(f"gives back {number(kept)} of the variance on held-out inputs")
     if verdict:
