@@ -31,6 +31,7 @@ def build() -> App:
         help="A microscope with a zoom knob for neural networks.",
         help_format="plaintext",
         version=__version__,
+        suppress_keyboard_interrupt=False,  # it would end silently; main says how to go on
     )
     for name, line in commands().items():
         app.command(f"blockspin.cli.{name}:command", name=name, help=line)
