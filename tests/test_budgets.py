@@ -12,7 +12,8 @@ FILE, FUNCTION, CLASS, PARAMETERS, BASE = 300, 40, 250, 6, 150
 LONG_FUNCTIONS: dict[str, str] = {}
 MANY_PARAMETERS: dict[str, str] = {}
 FORBIDDEN = r"pickle\.loads?\(|weights_only=False|allow_pickle=True|trust_remote_code\W+True|(?<![.\w])(eval|exec)\("
-ALLOWED = {"engine/process.py": "messages among our own worker processes", "testing/conformance.py": "exec_module"}
+ALLOWED = {"engine/process.py": "messages among our own worker processes"}
+LONG_BASES = {"sources/base.py": "drawing by hash belongs to the contract of every source"}
 FORBIDDEN_PACKAGES = ("torchvision", "torchaudio", "wandb", "jax", "datasets", "numba", "ray")
 
 
@@ -28,10 +29,10 @@ def body_lines(node: ast.AST) -> int:
 @pytest.mark.parametrize("path", FILES, ids=relative)
 def test_file_is_short_and_its_parts_are(path):
     text = path.read_text(encoding="utf-8")
-    limit = BASE if path.name == "base.py" and path.parent.name != "sources" else FILE
+    limit = BASE if path.name == "base.py" and relative(path) not in LONG_BASES else FILE
     assert len(text.splitlines()) <= limit
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.FunctionDef):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             name = f"{relative(path)}:{node.name}"
             assert body_lines(node) <= (60 if name in LONG_FUNCTIONS else FUNCTION), name
             taken = [a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
@@ -45,6 +46,13 @@ def test_file_is_short_and_its_parts_are(path):
 def test_nothing_forbidden_is_called(path):
     if relative(path) not in ALLOWED:
         assert not re.search(FORBIDDEN, path.read_text(encoding="utf-8"))
+
+
+def test_every_exception_is_still_needed():
+    for name in ALLOWED:
+        assert re.search(FORBIDDEN, (SOURCE / name).read_text(encoding="utf-8")), name
+    for name in LONG_BASES:
+        assert len((SOURCE / name).read_text(encoding="utf-8").splitlines()) > BASE, name
 
 
 def test_folders_are_two_levels_deep():

@@ -46,8 +46,6 @@ def command(
         resume: Folder of a run that was interrupted, to be finished.
         options: The fields of the configuration.
     """
-    from blockspin.run import run
-
     given = {key: value for key, value in vars(options or Options()).items() if value is not None}
     if resume is not None:
         if config is not None or given:
@@ -56,6 +54,8 @@ def command(
         if not config.is_file():
             raise RunFolderError(f"{resume} holds no config.toml", "Give the folder of a run that was begun.")
     base = RunConfig() if config is None else RunConfig.from_toml(config)
+    from blockspin.run import run  # heavy, and not needed to refuse a mistake
+
     folder = run(base.with_options(given), folder=resume, resume=resume is not None)
     print(folder / "report.html")
     return 0
