@@ -75,24 +75,31 @@ def test_a_mistake_of_use_is_one_message_and_status_2(options, words, tmp_path):
 
 
 def test_ctrl_c_has_its_own_status_and_says_how_to_go_on(monkeypatch, capsys):
-    from blockspin.cli import app
+    import blockspin.run
+    from blockspin.cli.app import main
 
     def stopped(*_, **__):
         raise KeyboardInterrupt("Go on with: blockspin run --resume here")
 
-    monkeypatch.setattr(app, "build", lambda: stopped)
+    monkeypatch.setattr(blockspin.run, "run", stopped)
+    monkeypatch.setattr(sys, "argv", ["blockspin", "run"])
     with pytest.raises(SystemExit) as stop:
-        app.main()
+        main()
     assert stop.value.code == 130
     assert "--resume here" in capsys.readouterr().err
 
 
-def test_the_tethers_say_what_they_left_out():
-    done = blockspin("tethers", "--fast", "--json")
-    shown = json.loads(done.stdout)
-    assert done.returncode == 0
-    assert shown["skipped"]
-    assert all(row["passed"] for row in shown["rows"])
+@pytest.mark.parametrize("passed", [True, False])
+def test_the_status_of_tethers_is_1_where_one_is_off(passed, monkeypatch, capsys):
+    from blockspin.cli.tethers import command
+    from blockspin.tethers import _driver
+
+    monkeypatch.setattr(_driver, "run_tethers", lambda fast: [{"passed": True}, {"passed": passed}])
+    monkeypatch.setattr(_driver, "skipped_tethers", lambda fast: ["slow one"] if fast else [])
+    assert command(fast=True, as_json=True) == (0 if passed else 1)
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["skipped"] == ["slow one"]
+    assert len(shown["rows"]) == 2
 
 
 def test_cite_prints_bibtex():
