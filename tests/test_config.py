@@ -1,5 +1,5 @@
 import tomllib
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 import pytest
 from hypothesis import given, settings
@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from blockspin.config import RunConfig
 from blockspin.errors import ConfigError, UnknownNameError
+from blockspin.schemes.block_average import BlockAverage
 
 
 def test_every_field_has_a_default_and_a_sentence_of_help():
@@ -65,6 +66,52 @@ def test_a_wrong_name_offers_the_nearest(field, value):
 def test_a_scheme_is_a_name_or_a_table(way):
     scheme = RunConfig().with_options({"scheme": way}).scheme
     assert (scheme.name, scheme.b) == ("block-average", 2)
+
+
+def test_a_name_that_a_third_party_registered_is_accepted(monkeypatch):
+    from blockspin import config
+
+    known = {**config.members("representations"), "mine": object}
+    monkeypatch.setattr(config, "members", lambda family: known)
+    assert RunConfig(representation="mine").representation == "mine"
+
+
+@dataclass(frozen=True)
+class Weighing(BlockAverage):
+    """A third party's scheme, whose options do not tell their types by their defaults."""
+
+    name = "weighing"
+    weights: tuple[float, ...] = (1.0, 2.0)
+    rank: int | None = None
+    label: str | None = None
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"weights": [0.5, 1.5], "rank": 3, "label": "near"},
+        {"weights": "[0.5, 1.5]", "rank": "3", "label": "near"},
+    ],
+    ids=["defaults", "file", "command line"],
+)
+def test_options_that_are_lists_or_blank_survive_the_file(options, tmp_path, monkeypatch):
+    from blockspin import config
+
+    found = config.member
+    monkeypatch.setattr(config, "member", lambda family, name: Weighing if name == "weighing" else found(family, name))
+    made = RunConfig().with_options({"scheme": {"name": "weighing", **options}})
+    assert made.scheme == (Weighing(weights=(0.5, 1.5), rank=3, label="near") if options else Weighing())
+    (tmp_path / "c.toml").write_text(made.to_toml(), encoding="utf-8")
+    assert RunConfig.from_toml(tmp_path / "c.toml") == made
+
+
+def test_an_option_that_is_a_list_refuses_a_number(monkeypatch):
+    from blockspin import config
+
+    monkeypatch.setattr(config, "member", lambda family, name: Weighing)
+    with pytest.raises(ConfigError, match=r"scheme\.weights = 3 .*a list"):
+        RunConfig().with_options({"scheme": {"name": "weighing", "weights": 3}})
 
 
 def test_an_unknown_scheme_offers_the_nearest():

@@ -6,12 +6,13 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from blockspin.errors import ConfigError, UnknownNameError, nearest
-from blockspin.registry import member, summaries
+from blockspin.registry import member, members, summaries
 
 MAX_TEXT = 4096
 """Longest string that a field may hold."""
@@ -111,7 +112,8 @@ class RunConfig:
             if item.name != "scheme":
                 lines += [f"# {item.metadata['help']}", f"{item.name} = {_toml(getattr(self, item.name))}"]
         lines += ["", "[scheme]", f"name = {_toml(self.scheme.name)}"]
-        lines += [f"{key} = {_toml(value)}" for key, value in self.scheme.options().items()]
+        options = self.scheme.options()
+        lines += [f"{key} = {_toml(value)}" for key, value in options.items() if value is not None]  # TOML has no null
         return "\n".join(lines) + "\n"
 
     def folder(self) -> Path:
@@ -139,8 +141,10 @@ def _check(item: Field, value: Any) -> None:
         if not isinstance(text, str) or len(text) > MAX_TEXT or "\0" in text or not _is_utf8(text):
             shown = f"{str(text)[:40]}..." if len(str(text)) > 40 else text
             raise ConfigError(item.name, shown, f"UTF-8 text of at most {MAX_TEXT} characters. {about['help']}")
-    if about["family"] and str(value) not in summaries(about["family"]):
-        raise UnknownNameError(item.name, str(value), summaries(about["family"]))
+    if about["family"] and value not in summaries(about["family"]):  # our own, without importing them
+        known = members(about["family"])  # third parties' too
+        if value not in known:
+            raise UnknownNameError(item.name, str(value), known)
 
 
 def _is_utf8(text: str) -> bool:
@@ -162,7 +166,9 @@ def _scheme(given: Mapping[str, Any], current: Any) -> Any:
 
 
 def _read(name: str, value: Any, item: Field) -> Any:
-    kind = type(item.default) if item.default is not MISSING else type(value)
+    if item.default is MISSING or item.default is None or isinstance(item.default, tuple):
+        return _read_freely(name, value, item)
+    kind = type(item.default)
     if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
         return value
     try:
@@ -170,11 +176,26 @@ def _read(name: str, value: Any, item: Field) -> Any:
             return kind(value)
         if isinstance(value, str) and kind is bool:
             return {"true": True, "false": False}[value.lower()]
-        if kind is float and isinstance(value, int):
+        if kind is float and type(value) is int:
             return float(value)
     except (ValueError, KeyError):
         pass
     raise ConfigError(name, value, f"{_word(kind)}.")
+
+
+def _read_freely(name: str, value: Any, item: Field) -> Any:
+    """Read an option whose default does not tell the type of what it holds: text is read as a value of TOML."""
+    if isinstance(value, str):
+        with suppress(tomllib.TOMLDecodeError):  # text without its quotation marks
+            value = tomllib.loads(f"value = {value}")["value"]
+    value = _frozen(value)
+    if isinstance(item.default, tuple) and not isinstance(value, tuple):
+        raise ConfigError(name, value, "a list, as [1, 2].")
+    return value
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
 
 
 def _word(kind: type) -> str:
