@@ -324,3 +324,10 @@ def test_pictures_share_one_grey_scale(tmp_path):
     )
     sources = [attrs["src"] for tag, attrs in section(run, "What each level looks like").tags if tag == "img"]
     assert sources[0] == picture(rows, 0.0, 255.0)
+
+
+def test_incomplete_answers_are_refused_by_name(tmp_path):
+    folder = make_run(tmp_path / "run")
+    (folder / "answers.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(RunFolderError, match="title"):
+        write_report(folder)

@@ -14,6 +14,9 @@ import xarray
 
 from blockspin.errors import RunFolderError
 
+KEYS = {"title", "summary", "answers", "notes", "flows", "methods", "network", "data"}
+"""What answers.json must hold."""
+
 
 @dataclass(frozen=True, eq=False)
 class Series:
@@ -57,7 +60,11 @@ class RunFolder:
     @cached_property
     def answers(self) -> dict[str, Any]:
         """answers.json."""
-        return self._json("answers.json")
+        answers = self._json("answers.json")
+        missing = sorted(KEYS - answers.keys())
+        if missing:
+            raise RunFolderError(f"{self.path / 'answers.json'} has no {', '.join(missing)}", "Repeat the run.")
+        return answers
 
     @cached_property
     def levels(self) -> dict[str, Any]:
