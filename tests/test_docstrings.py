@@ -1,6 +1,8 @@
 """Every public thing says what it is; the first line of a member's file is its help."""
 
 import ast
+import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -30,7 +32,7 @@ def test_members_stand_in_the_file_of_their_name(family):
     assert set(found) == set(own)
     for name, line in found.items():
         assert own[name].__module__ == f"blockspin.{family}.{name.replace('-', '_')}"
-        assert ": " in line or line.endswith("."), line
+        assert re.fullmatch(r"[^:]+: .+[.?]", line), f"{name}: {line!r} is not 'Name: what it does.'"
 
 
 @pytest.mark.parametrize("family", families())
@@ -41,3 +43,14 @@ def test_sources_are_in_the_bibliography(family):
     for name, cls in members(family).items():
         source = getattr(cls, "source", "")
         assert not isinstance(source, str) or source == "" or source in known, f"{name}: {source}"
+
+
+@pytest.mark.parametrize("name", members("schemes"))
+def test_docstring_of_a_scheme_has_its_parts_in_order(name):
+    doc = members("schemes")[name].__doc__ or ""
+    parts = ["Shapes", "Raises", "Do not trust when", "Tether", "Source", "Example"]
+    if fields(members("schemes")[name]):
+        parts.insert(0, "Args")
+    found = [line.strip()[:-1] for line in doc.splitlines() if re.fullmatch(r"    [A-Z][a-z ]+:", line)]
+    assert [part for part in found if part in parts] == parts
+    assert doc.partition("\n")[0].endswith(".")
