@@ -27,6 +27,15 @@ def test_every_command_has_help(name):
     assert commands()[name] in blockspin(name, "--help").stdout
 
 
+def test_help_of_run_offers_every_registered_name():
+    from blockspin.registry import summaries
+
+    shown = blockspin("run", "--help").stdout
+    names = [name for family in ("schemes", "representations", "engine") for name in summaries(family)]
+    assert not [name for name in names if name not in shown]
+    assert "--empty-layers" not in shown
+
+
 def test_schemes_are_listed_from_the_registry():
     from blockspin.registry import members
 

@@ -10,11 +10,14 @@ from cyclopts import Parameter
 
 from blockspin.config import DEFAULT_SCHEME, RunConfig
 from blockspin.errors import RunFolderError
+from blockspin.registry import summaries
 
 
 def _help(item: Field) -> str:
     default = DEFAULT_SCHEME if item.name == "scheme" else item.default
-    return item.metadata["help"] + (f" [default: {default}]" if default not in ("", ()) else "")
+    family = item.metadata["family"]
+    names = f" [{', '.join(summaries(family))}]" if family else ""  # read from the files; none is imported
+    return item.metadata["help"] + names + (f" [default: {default}]" if default not in ("", ()) else "")
 
 
 def _options() -> type:
@@ -23,7 +26,9 @@ def _options() -> type:
     for item in fields(RunConfig):
         kind: Any = dict[str, str] if item.name == "scheme" else type(item.default)
         kind = tuple[str, ...] if kind is tuple else kind
-        rows.append((item.name, Annotated[kind | None, Parameter(help=_help(item))], field(default=None)))
+        rows.append(
+            (item.name, Annotated[kind | None, Parameter(help=_help(item), negative_iterable="")], field(default=None))
+        )
     made = make_dataclass("Options", rows, frozen=True)
     made.__module__ = __name__  # where its annotations are looked up
     return made
