@@ -184,8 +184,13 @@ def numbered(contents: Iterable[int]) -> Tensor:
     for content in contents:
         occurrence = seen.get(content, 0)
         seen[content] = occurrence + 1
-        ids.append(content if occurrence == 0 else content_hash(f"{content}/{occurrence}".encode()))
+        ids.append(occurrence_id(content, occurrence))
     return torch.tensor(ids, dtype=torch.int64)
+
+
+def occurrence_id(content: int, occurrence: int) -> int:
+    """Return the id of the occurrence-th repetition (from 0) of some content, given by its hash."""
+    return content if occurrence == 0 else content_hash(f"{content}/{occurrence}".encode())
 
 
 def mix(keys: Tensor, salt: int = 0) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,7 @@ class Study:
             material.recipe, material.sample, (), representation, config.batch_size, config.shard_size, config.groups
         )
         with steps.step("opening the network"):
-            reading = replace(reading, layers=reading.network.select(config.layers))
+            reading = reading.with_layers(config.layers)
             shapes = {name: batch.values.shape[1:] for name, batch in reading.read(torch.arange(2)).items()}
             cost = reading.estimate()
         study = cls(config, material, reading, shapes, kernels, steps)

@@ -4,7 +4,7 @@ from capture.networks import passages, perceptron, plain, reader, transformer
 from torch import nn
 
 from blockspin.capture.hooks import capture
-from blockspin.errors import MissingModelError, TrainModeError, UnknownLayerError
+from blockspin.errors import MissingModelError, ShapeError, TrainModeError, UnknownLayerError
 
 TEXTS = passages(5)
 
@@ -135,3 +135,41 @@ def test_an_untrained_copy_without_config_permutes_within_tensors():
     for old, new in zip(module.parameters(), fresh.parameters(), strict=True):
         assert torch.equal(old.flatten().sort().values, new.flatten().sort().values)
     assert not torch.equal(module[0].weight, fresh[0].weight)
+
+
+def test_what_a_later_module_does_in_place_is_not_seen():
+    module = nn.Sequential(nn.Linear(6, 8), nn.ReLU(inplace=True), nn.Linear(8, 3)).eval()
+    x = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
+    found = capture(plain(module), {"x": x}, ["0", "2"])
+    with torch.no_grad():
+        assert torch.equal(found["0"][:, 0], module[0](x))
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        nn.MultiheadAttention(8, 2, dropout=0.1),
+        nn.TransformerEncoderLayer(8, 2, dropout=0.1),
+        nn.Sequential(nn.Linear(8, 8), nn.RReLU()),
+    ],
+    ids=lambda module: type(module).__name__,
+)
+def test_randomness_within_a_function_is_refused_in_train_mode(module):
+    with pytest.raises(TrainModeError):
+        plain(module.train()).require_eval()
+    plain(module.eval()).require_eval()
+
+
+def test_inputs_are_brought_to_the_precision_of_the_weights():
+    network = plain(perceptron().double())
+    inputs, _ = network.run([torch.ones(6).numpy()] * 2)
+    assert capture(network, inputs, ["3"])["3"].dtype == torch.float64
+
+
+def test_a_layer_without_a_tensor_is_refused_by_name():
+    class Says(nn.Module):
+        def forward(self, x):
+            return {"said": "nothing"}
+
+    with pytest.raises(ShapeError, match="dict"):
+        capture(plain(nn.Sequential(Says()).eval()), {"x": torch.randn(2, 3)}, ["0"])

@@ -5,11 +5,12 @@ import torch
 from capture.networks import Letters, passages, plain, sample_of, transformer
 from torch import nn
 
+from blockspin.capture.base import Layout
 from blockspin.capture.reading import ActivationPass
 from blockspin.capture.recipe import NetworkRecipe
 from blockspin.engine.base import Task
 from blockspin.engine.measure import measure
-from blockspin.errors import NonFiniteError
+from blockspin.errors import NonFiniteError, PooledEditError
 from blockspin.registry import member
 from blockspin.sources.given_module import GivenModule
 
@@ -143,3 +144,48 @@ def test_plain_networks_read_arrays():
     inputs, layout = network.run([torch.ones(3).numpy()] * 4)
     assert inputs["x"].shape == (4, 3)
     assert layout.mask.shape == (4, 1)
+
+
+def test_a_tokenizer_that_pads_on_the_left_is_not_used_as_it_is():
+    class Left(Letters):
+        padding_side = "left"
+
+    given = Left()
+    recipe = NetworkRecipe(GivenModule(transformer("gpt2"), given), "text", 32)
+    assert recipe.open().encoder.tokenizer.padding_side == "right"
+    assert given.padding_side == "left"
+
+
+def test_half_precision_is_pooled_in_single():
+    """A mean of 300 numbers near 1 in bfloat16, whose neighbours are 1/128 apart, would otherwise be off by as much."""
+    values = torch.linspace(1, 1.5, 300).to(torch.bfloat16)
+    layout = Layout.of(torch.ones(1, 300, dtype=torch.bool))
+    pooled = member("representations", "pooled")()
+    batch = pooled.read(values[None, :, None], layout, torch.zeros(1), torch.zeros(1))
+    assert abs(float(batch.values) - float(values.double().mean())) < 1e-6
+
+
+def test_the_fingerprint_tells_architectures_of_equal_weights_apart():
+    linear = nn.Linear(3, 3)
+    passes = [
+        ActivationPass(
+            NetworkRecipe(GivenModule(nn.Sequential(linear, act).eval()), "array"),
+            sample_of([torch.ones(3).numpy()] * 4),
+            ("1",),
+            member("representations", "pooled")(),
+        )
+        for act in (nn.ReLU(), nn.Tanh())
+    ]
+    assert passes[0].fingerprint != passes[1].fingerprint
+
+
+def test_ensembles_are_over_the_same_inputs_and_know_the_way_back():
+    whole = reading("tokens", count=20)
+    ensembles = whole.ensembles()
+    assert tuple(ensembles) == LAYERS
+    first, last = (ensembles[LAYERS[i]] for i in (0, 2))
+    assert torch.equal(first.ids, last.ids)
+    assert last.origin.layer == LAYERS[2]
+    assert last.origin.run(whole.sample.ids[:2], lambda values, layout: values).last_hidden_state.shape[0] == 2
+    with pytest.raises(PooledEditError):
+        reading(count=8).ensembles()[LAYERS[0]].origin.run([0], lambda values, layout: values)

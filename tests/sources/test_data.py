@@ -162,3 +162,56 @@ def test_the_organism_learns_its_clusters_and_is_the_same_twice():
     assert one.scores["accuracy"] > 0.9
     assert (min(one.checkpoints), max(one.checkpoints)) == (0, 120)
     assert all(torch.equal(one.checkpoints[120][key], two.checkpoints[120][key]) for key in one.checkpoints[120])
+
+
+def test_what_is_not_there_is_refused_by_name(tmp_path):
+    with pytest.raises(ConfigError, match=r"none\.txt"):
+        contents(TEXT(str(tmp_path / "none.txt")))
+
+
+def test_a_mark_of_byte_order_is_no_text(tmp_path):
+    (tmp_path / "a.txt").write_bytes("\ufeffone\ntwo\n".encode())
+    assert contents(TEXT(str(tmp_path / "a.txt"))) == ["one", "two"]
+
+
+def test_an_archive_that_is_cut_short_is_refused_by_name(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.ones((4, 3)))
+    whole = (tmp_path / "a.npz").read_bytes()
+    (tmp_path / "a.npz").write_bytes(whole[:60])
+    with pytest.raises(UnreadableRecordError, match=r"a\.npz"):
+        contents(ARRAYS(str(tmp_path / "a.npz")))
+
+
+def test_pictures_of_different_size_are_refused_by_name(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    for k in range(3):
+        image.fromarray(np.zeros((4, 5 + k // 2), np.uint8)).save(tmp_path / f"{k}.png")
+    with pytest.raises(UnreadableRecordError, match=r"2\.png has shape \(4, 6, 1\)"):
+        contents(IMAGES(str(tmp_path)))
+
+
+def test_arrays_with_a_short_last_axis_are_no_pictures():
+    drawn = draw_records(member("sources", "given-records")(tuple(np.full((7, 3), k) for k in range(5)), "array"), 5)
+    ensemble = member("representations", "raw")().ensemble(drawn)
+    assert ensemble.values.shape == (5, 21, 1)
+    assert ensemble.geometry.sites == 21
+
+
+def test_many_repetitions_are_drawn_in_time():
+    drawn = draw_records(given(["same"] * 20_000), 50)
+    assert len(set(drawn.ids.tolist())) == 50
+
+
+def test_a_network_of_pictures_is_opened_without_a_tokenizer_and_refuses_text(tmp_path):
+    from transformers import ViTConfig, ViTModel
+
+    from blockspin.capture.recipe import NetworkRecipe
+
+    size = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    ViTModel(ViTConfig(**size, image_size=8, patch_size=4)).save_pretrained(tmp_path)
+    source = member("sources", "network")(str(tmp_path))
+    network = NetworkRecipe(source, "image").open()
+    inputs, _ = network.run([np.zeros((8, 8, 3), np.float32)] * 2)
+    assert network.encoder.call(network.module, inputs).last_hidden_state.shape == (2, 5, 16)
+    with pytest.raises(MissingModelError, match="tokenizer"):
+        NetworkRecipe(source, "text").open()

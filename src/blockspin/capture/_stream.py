@@ -13,9 +13,11 @@ SECOND_NORMS = (
     "norm2",
     "layernorm_after",
     "layer_norm2",
-    "final_layer_norm",
+    "mlp_norm",
 )
 """Names that pre-norm transformers give to the norm before the MLP; its input is the stream after attention."""
+AFTER_ATTENTION = ("sa_layer_norm", "attention.output", "attention.LayerNorm")
+"""Names that post-norm transformers give to the module whose output is the stream after attention."""
 ATTENTION = re.compile(r"attn|attention", re.IGNORECASE)
 SILENT = (nn.Dropout, nn.Identity, nn.Flatten, nn.modules.dropout._DropoutNd)
 
@@ -25,7 +27,7 @@ def depth_stream(module: nn.Module) -> tuple[str, ...]:
 
     Transformers: the stream that enters the first block, then after every attention and after every MLP (after every
     block where attention and MLP run side by side, or where their border is not known). Other networks: every leaf
-    module that changes the activation, in the order of registration.
+    module that changes the activation, in the order of registration, which need not be that of execution.
     """
     blocks = _blocks(module)
     if not blocks:
@@ -42,7 +44,10 @@ def depth_stream(module: nn.Module) -> tuple[str, ...]:
 def _blocks(module: nn.Module) -> list[tuple[str, nn.Module]]:
     """Return the elements of the outermost list of modules that hold an attention each."""
     for path, child in module.named_modules():
-        if isinstance(child, nn.ModuleList) and len(child) and all(_has_attention(block) for block in child):
+        least = 1 if isinstance(child, nn.ModuleList) else 2  # a chain of one may just be wrapped around a network
+        if not isinstance(child, (nn.ModuleList, nn.Sequential)) or len(child) < least:
+            continue
+        if all(_has_attention(block) for block in child):
             return [(f"{path}.{index}" if path else str(index), block) for index, block in enumerate(child)]
     return []
 
@@ -52,19 +57,20 @@ def _has_attention(block: nn.Module) -> bool:
 
 
 def _after_attention(block: nn.Module) -> str | None:
-    names = dict(block.named_children())
+    names = dict(block.named_modules())
+    if isinstance(block, nn.TransformerEncoderLayer):
+        return "norm2:input" if block.norm_first else "norm1"
+    if "post_feedforward_layernorm" in names and "pre_feedforward_layernorm" not in names:
+        return "mlp:input"  # the norms stand on the branches, the stream enters the MLP as it is
     norm = next((name for name in SECOND_NORMS if name in names), None)
-    if norm is not None:
-        return f"{norm}:input"
-    attention = names.get("attention")
-    if attention is not None and "output" in dict(attention.named_children()):
-        return "attention.output"  # post-norm blocks of the BERT family: the norm is inside
-    return None
+    return f"{norm}:input" if norm else next((name for name in AFTER_ATTENTION if name in names), None)
 
 
 def _leaves(module: nn.Module) -> list[str]:
+    modules = [(path, child) for path, child in module.named_modules() if path and not isinstance(child, SILENT)]
+    inside = tuple(f"{path}." for path, child in modules if isinstance(child, nn.MultiheadAttention))  # one operation
     return [
         path
-        for path, child in module.named_modules()
-        if path and not any(True for _ in child.children()) and not isinstance(child, SILENT)
+        for path, child in modules
+        if not path.startswith(inside) and (f"{path}." in inside or not any(True for _ in child.children()))
     ]

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from blockspin.capture._noise import noisy_layer
 from blockspin.capture._stream import depth_stream
 from blockspin.errors import TrainModeError, UnknownLayerError
 
@@ -105,25 +106,25 @@ class Network:
         return tuple(dict.fromkeys(chosen))
 
     def require_eval(self) -> None:
-        """Refuse a network whose output is random or depends on the batch.
+        """Refuse a network in train mode whose output is then random or depends on the batch.
 
         Raises:
             TrainModeError: Naming the first layer at fault.
         """
-        for name, module in self.module.named_modules():
-            noisy = isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0
-            if module.training and (noisy or isinstance(module, nn.modules.batchnorm._BatchNorm)):
-                raise TrainModeError(
-                    f"the network is in train mode and {name or 'it'} is {type(module).__name__}", "Call .eval() on it."
-                )
+        name = noisy_layer(self.module)
+        if name is not None:
+            kind = type(self.module.get_submodule(name)).__name__
+            raise TrainModeError(f"the network is in train mode and {name or 'it'} is {kind}", "Call .eval() on it.")
 
     def run(self, contents: Sequence[Any]) -> tuple[dict[str, Tensor], Layout]:
-        """Return the encoded inputs of some contents, on the network's device, and their layout."""
+        """Return the inputs of some contents, on the network's device and in its precision, and their layout."""
         inputs = self.encoder.encode(contents)
         mask = self.encoder.mask(inputs)
         parameter = next(self.module.parameters(), None)
-        device = torch.device("cpu") if parameter is None else parameter.device
-        return {key: value.to(device) for key, value in inputs.items()}, Layout.of(mask)
+        if parameter is not None:
+            real = parameter.dtype if parameter.is_floating_point() else torch.float32
+            inputs = {k: v.to(parameter.device, real if v.is_floating_point() else v.dtype) for k, v in inputs.items()}
+        return inputs, Layout.of(mask)
 
     def weights_hash(self) -> str:
         """Return a sha256 of all parameters and buffers."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from blockspin.capture.base import Encoder
+from blockspin.errors import ShapeError
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +19,7 @@ class TextEncoder(Encoder):
     """Passages through a tokenizer, padded to the longest of the batch.
 
     Args:
-        tokenizer: A tokenizer of the transformers library.
+        tokenizer: A tokenizer of the transformers library that pads on the right (see ``padding_right``).
         max_tokens: Longer passages are cut.
     """
 
@@ -31,8 +33,6 @@ class TextEncoder(Encoder):
 
     def encode(self, contents: Sequence[str]) -> dict[str, Tensor]:
         """Return token numbers, attention mask and the mask of special tokens."""
-        if self.tokenizer.pad_token is None:
-            self.tokenizer.pad_token = self.tokenizer.eos_token
         return dict(
             self.tokenizer(
                 list(contents),
@@ -57,6 +57,20 @@ class TextEncoder(Encoder):
         return torch.where(counted.any(dim=1, keepdim=True), counted, present)
 
 
+def padding_right(tokenizer: Any) -> Any:
+    """Return a tokenizer that pads on the right: the one given if it does, otherwise a changed copy of it.
+
+    On the left, padding would move the words to other positions, and a passage would depend on its batch.
+    """
+    if tokenizer.pad_token is not None and getattr(tokenizer, "padding_side", "right") == "right":
+        return tokenizer
+    changed = copy.deepcopy(tokenizer)
+    changed.padding_side = "right"
+    if changed.pad_token is None:
+        changed.pad_token = changed.eos_token
+    return changed
+
+
 @dataclass(frozen=True, eq=False)
 class ArrayEncoder(Encoder):
     """Arrays of equal shape, stacked; images [height, width, channels] become [channels, height, width].
@@ -72,7 +86,14 @@ class ArrayEncoder(Encoder):
         return 1
 
     def encode(self, contents: Sequence[Any]) -> dict[str, Tensor]:
-        """Stack."""
+        """Stack.
+
+        Raises:
+            ShapeError: If they are of different shapes.
+        """
+        shapes = sorted({tuple(content.shape) for content in contents})
+        if len(shapes) > 1:
+            raise ShapeError(f"contents of shapes {shapes[0]} and {shapes[1]}", "Give arrays of equal shape.")
         stacked = torch.stack([torch.as_tensor(content, dtype=torch.float32) for content in contents])
         return {"x": stacked.permute(0, 3, 1, 2) if self.modality == "image" and stacked.ndim == 4 else stacked}
 

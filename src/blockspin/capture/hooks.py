@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from blockspin.capture.base import INPUT, Layout, Network, rows_of
-from blockspin.errors import MissingModelError, UnknownLayerError
+from blockspin.errors import MissingModelError, ShapeError, UnknownLayerError
 
 Edit = Callable[[Tensor, Layout], Tensor]
 """From an activation [passages, positions, d] and its layout to what replaces it."""
@@ -36,13 +36,14 @@ def capture(network: Network, inputs: dict[str, Tensor], layers: Sequence[str]) 
         UnknownLayerError: If a layer does not exist.
         TrainModeError: If the network is in train mode and holds dropout or batch norm.
         MissingModelError: If the forward pass never reaches one of the layers.
+        ShapeError: If a layer returns no tensor.
     """
     network.require_eval()
     found: dict[str, Tensor] = {}
 
     def keep(layer: str, value: Any) -> None:
         if layer not in found:
-            found[layer] = rows_of(_first_tensor(value)).detach()
+            found[layer] = rows_of(_first_tensor(value)).detach().clone()  # a later module may work in place
             if len(found) == len(layers):
                 raise _Deepest
 
@@ -53,6 +54,25 @@ def capture(network: Network, inputs: dict[str, Tensor], layers: Sequence[str]) 
     if missing:
         raise MissingModelError(f"the forward pass never reaches {missing[0]!r}", "Name a layer that is used.")
     return {layer: found[layer] for layer in layers}
+
+
+def reached(network: Network, inputs: dict[str, Tensor], layers: Sequence[str]) -> tuple[str, ...]:
+    """Return those of some layers that the forward pass reaches, in the order in which it does.
+
+    Left out is also what has no row for each passage (embeddings of positions, buffers).
+    """
+    network.require_eval()
+    passages = len(next(iter(inputs.values())))
+    order: list[str] = []
+
+    def note(layer: str, value: Any) -> None:
+        tensor = next(_tensors(value), None)
+        if layer not in order and tensor is not None and tensor.ndim > 1 and len(tensor) == passages:
+            order.append(layer)
+
+    with torch.no_grad(), _hooked(network.module, {layer: partial(note, layer) for layer in layers}):
+        network.encoder.call(network.module, inputs)
+    return tuple(order)
 
 
 def run_edited(network: Network, inputs: dict[str, Tensor], layer: str, edit: Edit, layout: Layout) -> Any:
@@ -102,7 +122,10 @@ def _before(action: Callable[[Any], Any]) -> Callable[..., Any]:
         if args:
             replaced = action(args[0])
             return None if replaced is None else ((replaced, *args[1:]), kwargs)
-        key = next(key for key, value in kwargs.items() if isinstance(value, Tensor) and value.is_floating_point())
+        real = (key for key, value in kwargs.items() if isinstance(value, Tensor) and value.is_floating_point())
+        key = next(real, None)
+        if key is None:
+            raise ShapeError(f"{type(module).__name__} is given no activation", "Read its output, or another layer.")
         replaced = action(kwargs[key])
         return None if replaced is None else (args, {**kwargs, key: replaced})
 
@@ -116,8 +139,13 @@ def _submodule(module: nn.Module, path: str) -> nn.Module:
     return found
 
 
+def _tensors(value: Any) -> Iterator[Tensor]:
+    values = value.values() if isinstance(value, dict) else value if isinstance(value, (tuple, list)) else (value,)
+    return (item for item in values if isinstance(item, Tensor))
+
+
 def _first_tensor(value: Any) -> Tensor:
-    if isinstance(value, Tensor):
-        return value
-    values = value.values() if isinstance(value, dict) else value
-    return next(item for item in values if isinstance(item, Tensor))
+    tensor = next(_tensors(value), None)
+    if tensor is None:
+        raise ShapeError(f"a layer returns {type(value).__name__} without a tensor", "Name another layer.")
+    return tensor

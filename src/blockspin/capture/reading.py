@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from blockspin.capture.base import Layout, Network
-from blockspin.capture.hooks import capture
+from blockspin.capture.hooks import capture, reached
+from blockspin.capture.origin import Origin
 from blockspin.capture.recipe import NetworkRecipe
 from blockspin.engine.base import Pass, Shard
-from blockspin.ensemble import Batch, check_finite, group_of
-from blockspin.representations.base import Representation
+from blockspin.ensemble import Batch, Ensemble, check_finite, group_of
+from blockspin.errors import ConfigError
+from blockspin.representations.base import Representation, counted
 from blockspin.sources.base import Sample
 
 
@@ -69,12 +73,43 @@ class ActivationPass(Pass):
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of weights, records and of how they are read."""
+        """A hash of weights, architecture and records, and of how they are read."""
         digest = hashlib.sha256(self.network.weights_hash().encode())
+        digest.update(architecture(self.network.module).encode())
         plan = (self.layers, self.representation, self.recipe.modality, self.recipe.max_tokens)
         digest.update(repr((plan, self.batch_size, self.shard_size, self.group_count)).encode())
         digest.update(self.sample.ids.numpy().tobytes() + self.sample.units.numpy().tobytes())
         return digest.hexdigest()
+
+    def with_layers(self, patterns: Sequence[str] = ()) -> ActivationPass:
+        """Return a pass over the layers that match paths or globs; over the default depth flow where none are given.
+
+        The depth flow is put in the order in which the network runs it, without what it never reaches.
+
+        Raises:
+            UnknownLayerError: If a pattern matches nothing; the nearest paths are offered.
+            ConfigError: If the network has no layer that can be read by default.
+        """
+        layers = self.network.select(patterns)
+        if not patterns:
+            inputs, _ = self.network.run([record.content for record in self.sample.records[:2]])
+            layers = reached(self.network, inputs, layers)
+        if not layers:
+            raise ConfigError("layers", list(patterns), "module paths: no layer of this network is read by default.")
+        chosen = replace(self, layers=layers)
+        vars(chosen)["network"] = self.network  # opened already
+        return chosen
+
+    def origin(self, layer: str) -> Origin:
+        """Return the way back into the network at a layer."""
+        return Origin(self.network, self.sample, layer, self.representation.invertible)
+
+    def ensembles(self) -> dict[str, Ensemble]:
+        """Read everything into memory and return the ensemble of each layer, with its origin."""
+        joints = [joint for shard in self.shards() for joint in self.batches(shard)]
+        fields = {layer: Batch.join(joint[layer] for joint in joints) for layer in self.layers}
+        geometry = self.representation.geometry
+        return {k: Ensemble(field, geometry(field.values), self.origin(k)) for k, field in fields.items()}
 
     @cached_property
     def _rows(self) -> dict[Shard, Tensor]:
@@ -114,8 +149,8 @@ class ActivationPass(Pass):
     def _batch(self, layer: str, activation: Tensor, layout: Layout, rows: Tensor) -> Batch:
         batch = self.representation.read(activation, layout, self.sample.ids[rows], self.sample.units[rows])
         if not bool(torch.isfinite(batch.values).all()):
-            bad = ~torch.isfinite(activation).flatten(1).all(dim=1).cpu()
-            where = self.sample.records[int(rows[bad][0])].where if bool(bad.any()) else "a padded position"
+            bad = (~torch.isfinite(activation).all(dim=2) & counted(activation, layout)).any(dim=1).cpu()
+            where = self.sample.records[int(rows[bad][0])].where if bool(bad.any()) else "numbers too large for float32"
             check_finite(batch.values, f"layer {layer!r}, read from {where},", batch.ids)
         return batch
 
@@ -135,3 +170,12 @@ class ActivationPass(Pass):
         """Send the recipe to a worker, not what was opened from it."""
         kept = set(self.__dataclass_fields__)
         return {key: value for key, value in vars(self).items() if key in kept}
+
+
+def architecture(module: nn.Module) -> str:
+    """Return what a network is beside its weights: its modules, and its config where it has one."""
+    described = re.sub(r" at 0x[0-9a-f]+", "", repr(module))
+    as_dict = getattr(getattr(module, "config", None), "to_dict", None)
+    config = as_dict() if callable(as_dict) else {}
+    kept = {key: value for key, value in config.items() if key not in ("_name_or_path", "transformers_version")}
+    return described + json.dumps(kept, sort_keys=True, default=str)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from blockspin.capture.base import Encoder, Network
-from blockspin.capture.encoders import ArrayEncoder, TextEncoder
+from blockspin.capture.encoders import ArrayEncoder, TextEncoder, padding_right
 from blockspin.capture.untrained import untrained_copy
+from blockspin.errors import MissingModelError
 from blockspin.sources.base import ModuleSource
 
 
@@ -30,13 +31,18 @@ class NetworkRecipe:
         """Load the network and its encoder.
 
         Raises:
-            MissingModelError: If there is none.
+            MissingModelError: If there is none, or it has no tokenizer for text.
         """
         loaded = self.source.load()
+        if self.modality == "text" and loaded.tokenizer is None:
+            raise MissingModelError(
+                "the network has no tokenizer, and the data are text",
+                "Give a folder that holds its tokenizer, or let the factory return (module, tokenizer).",
+            )
         module, how = loaded.module, "trained"
         if self.untrained_seed is not None:
             module, how = untrained_copy(module, self.untrained_seed)
         encoder: Encoder = ArrayEncoder(self.modality)
         if self.modality == "text":
-            encoder = TextEncoder(loaded.tokenizer, self.max_tokens)
+            encoder = TextEncoder(padding_right(loaded.tokenizer), self.max_tokens)
         return Network(module, encoder, how)

@@ -21,8 +21,10 @@ def reader_of(path: Path) -> Read:
     """Return the reader of a path: by its ending, ``folder`` for a folder of images.
 
     Raises:
-        ConfigError: If no reader knows the ending.
+        ConfigError: If there is nothing there, or no reader knows the ending.
     """
+    if not path.exists():
+        raise ConfigError("data", str(path), "an existing file or folder.")
     ending = path.suffix.lower()
     name = "folder" if path.is_dir() else ENDINGS.get(ending, ending.removeprefix("."))
     known = sorted(file.stem for file in Path(__file__).parent.glob("*.py") if file.stem not in ("__init__", "base"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,20 +20,27 @@ def read(path: Path, column: str) -> Iterator[Item]:
         UnreadableRecordError: If the file cannot be read, holds objects, or has no such array.
     """
     try:
-        loaded = np.load(path, mmap_mode="r" if path.suffix == ".npy" else None, allow_pickle=False)
-        array = loaded if isinstance(loaded, np.ndarray) else loaded[_name(loaded, column, path)]
-    except (OSError, ValueError, EOFError) as reason:
+        array = _array(path, column)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as reason:
         raise UnreadableRecordError(f"{path.name} cannot be read ({reason})", "Save it anew with numpy.save.") from None
-    if array.ndim < 2 or not np.issubdtype(array.dtype, np.number):
+    if array.ndim < 2 or array.dtype.kind not in "fiub":
         raise UnreadableRecordError(
             f"{path.name} holds {array.dtype} of shape {array.shape}",
-            "Give numbers with the records along the first axis.",
+            "Give real numbers with the records along the first axis.",
         )
     for number, row in enumerate(array):
         content = np.asarray(row, dtype=np.float32)
         if not np.isfinite(content).all():
             raise UnreadableRecordError(f"{path.name}, record {number} holds NaN or infinity", "Remove it.")
         yield content, f"{path.name}, record {number}"
+
+
+def _array(path: Path, column: str) -> np.ndarray:
+    if path.suffix == ".npy":
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    with path.open("rb") as file:
+        loaded = np.load(file, allow_pickle=False)
+        return loaded if isinstance(loaded, np.ndarray) else loaded[_name(loaded, column, path)]
 
 
 def _name(archive: np.lib.npyio.NpzFile, column: str, path: Path) -> str:

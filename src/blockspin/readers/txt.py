@@ -48,7 +48,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     with path.open("rb") as file:
         for number, raw in enumerate(file, 1):
             try:
-                yield number, raw.decode("utf-8")
+                yield number, raw.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as reason:
                 raise UnreadableRecordError(
                     f"{path.name}, line {number} is not UTF-8 ({reason.reason} at byte {reason.start})",

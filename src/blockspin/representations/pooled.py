@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from blockspin.capture.base import Layout
@@ -25,7 +26,7 @@ class Pooled(Representation):
     def read(self, activation: Tensor, layout: Layout, ids: Tensor, units: Tensor) -> Batch:
         """Average over the positions that count; what does not count is left out even where it is not finite."""
         mask = counted(activation, layout)[:, :, None]
-        total = activation.masked_fill(~mask, 0).sum(1)
+        total = activation.to(torch.float32).masked_fill(~mask, 0).sum(1)  # half precision would lose the small ones
         return joined((total / mask.sum(1))[:, :, None], ids, units)
 
     def geometry(self, field: Tensor) -> Unordered:

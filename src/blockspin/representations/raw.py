@@ -38,7 +38,7 @@ class Raw(DataRepresentation):
             rows.append(row)
         field = torch.stack(rows)
         geometry: Geometry
-        if field.ndim >= 3 and field.shape[-1] <= 4:
+        if field.ndim == 4 and field.shape[-1] <= 4:
             geometry, values = (
                 Grid(tuple(field.shape[1:3]), periodic=False),
                 field.reshape(len(field), -1, field.shape[-1]),

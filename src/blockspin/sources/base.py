@@ -6,11 +6,12 @@ import abc
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, ClassVar
 
 import torch
 
-from blockspin.ensemble import Ensemble, content_hash, mix, numbered
+from blockspin.ensemble import Ensemble, content_hash, mix, occurrence_id
 from blockspin.law import EnumeratedLaw, GaussianLaw
 
 
@@ -134,20 +135,24 @@ def draw_records(data: DataSet, count: int) -> Sample:
     """
     seen: dict[int, int] = {}
     kept: list[tuple[int, int, Record]] = []
-    total = 0
-    for record in data.records():
-        total += 1
-        occurrence = seen.get(record.key, 0)
-        seen[record.key] = occurrence + 1
-        key = int(numbered([record.key] * (occurrence + 1))[-1]) if occurrence else record.key
-        order = -int(mix(torch.tensor([key]), salt=2))
-        item = (order, key, record)
-        if len(kept) < count:
-            heapq.heappush(kept, item)
-        elif order > kept[0][0]:
-            heapq.heapreplace(kept, item)
+    total, stream = 0, data.records()
+    while chunk := list(islice(stream, 1024)):
+        total += len(chunk)
+        keys = [_numbered(record.key, seen) for record in chunk]
+        orders = mix(torch.tensor(keys), salt=2).tolist()
+        for record, key, order in zip(chunk, keys, orders, strict=True):
+            if len(kept) < count:
+                heapq.heappush(kept, (-order, key, record))
+            elif -order > kept[0][0]:
+                heapq.heapreplace(kept, (-order, key, record))
     kept.sort(key=lambda item: (-item[0], item[1]))
     records = tuple(record for _, _, record in kept)
     ids = torch.tensor([key for _, key, _ in kept], dtype=torch.int64)
     units = torch.tensor([record.unit_key for record in records], dtype=torch.int64)
     return Sample(records, ids, units, total)
+
+
+def _numbered(content: int, seen: dict[int, int]) -> int:
+    occurrence = seen.get(content, 0)
+    seen[content] = occurrence + 1
+    return occurrence_id(content, occurrence)

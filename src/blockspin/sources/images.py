@@ -30,9 +30,15 @@ class Images(DataSet):
 
     def records(self) -> Iterator[Record]:
         """Yield the pictures, by name or in file order."""
-        path = Path(self.path)
+        path, shape = Path(self.path), None
         for image, where in reader_of(path)(path, self.column):
             picture = image[:, :, None] if image.ndim == 2 else image
             if picture.ndim != 3:
                 raise UnreadableRecordError(f"{where} has shape {image.shape}", "Give [height, width, channels].")
+            shape = shape or picture.shape
+            if picture.shape != shape:
+                raise UnreadableRecordError(
+                    f"{where} has shape {picture.shape}, the first picture has {shape}",
+                    "Bring all to one size and mode.",
+                )
             yield Record(picture, where)

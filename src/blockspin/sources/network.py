@@ -76,7 +76,8 @@ def _pretrained(name: str, *, local: bool) -> Loaded:
     options = {"local_files_only": local or bool(os.environ.get("HF_HUB_OFFLINE")), "trust_remote_code": False}
     try:
         module = transformers.AutoModel.from_pretrained(name, **options)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(name, **options)
+        reads_text = getattr(module, "main_input_name", "input_ids") == "input_ids"
+        tokenizer = transformers.AutoTokenizer.from_pretrained(name, **options) if reads_text else None
     except (OSError, ValueError) as reason:
         first = str(reason).strip().partition("\n")[0]
         raise MissingModelError(
