@@ -150,6 +150,10 @@ class CorruptStateError(BlockspinError):
     """A file of the run folder does not match its checksum or is cut short; the run recomputes it."""
 
 
+class MergeError(BlockspinError):
+    """The parts of a divided run cannot be put together: one is missing, not finished, or does not agree."""
+
+
 class WorkerLostError(BlockspinError):
     """A worker process died again and again on the same shard."""
 

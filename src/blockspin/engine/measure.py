@@ -9,10 +9,11 @@ from typing import overload
 
 import torch
 
+from blockspin.engine._statefile import Work
 from blockspin.engine._tally import Tally, effective_units
-from blockspin.engine.base import Executor, Pass, Task
+from blockspin.engine.base import Executor, Pass, Shard, Task
 from blockspin.engine.errorbars import measure_error, merged
-from blockspin.engine.store import Store, Work
+from blockspin.engine.store import Store
 from blockspin.errors import ConfigError, DuplicateNameError, ShapeError
 from blockspin.measurement import Measurement
 from blockspin.observables.base import State
@@ -106,23 +107,49 @@ def measure(
         WorkerLostError: If a worker process died again and again on the same shard.
         ShapeError: If a task names another number of fields than it reads.
     """
-    _check_tasks(tasks)
-    works = _distinct_works(tasks)
-    shards = sorted(reading.shards())
-    total = sum(shard.samples for shard in shards)
+    works, shards = distinct_works(tasks), sorted(reading.shards())
     with Store.open(store, reading, works, shards) as folder:
-        pending = folder.pending(shards)
-        done = total - sum(shard.samples for shard in pending)
-        if progress is not None:
-            progress(done, total)
-        for shard, states in executor.run(reading, works, pending):
-            folder.fold(shard, states)
-            done += shard.samples
-            if progress is not None:
-                progress(done, total)
+        fill(folder, reading, works, shards, executor, progress)
         groups = folder.groups(reading.groups)
     units = effective_units(merged(works[-1][0], _Column(groups, len(works) - 1)))
     return Measured(tuple(tasks), works, groups, int(torch.randint(2**62, (1,), generator=generator)), units)
+
+
+def fill(
+    folder: Store,
+    reading: Pass,
+    works: Sequence[Work],
+    shards: Sequence[Shard],
+    executor: Executor,
+    progress: Progress | None = None,
+) -> None:
+    """Carry out the shards that a store does not hold yet, and fold them in order."""
+    total = sum(shard.samples for shard in shards)
+    pending = folder.pending(shards)
+    done = total - sum(shard.samples for shard in pending)
+    if progress is not None:
+        progress(done, total)
+    for shard, states in executor.run(reading, works, pending):
+        folder.fold(shard, states)
+        done += shard.samples
+        if progress is not None:
+            progress(done, total)
+
+
+def distinct_works(tasks: Sequence[Task]) -> tuple[Work, ...]:
+    """Return what has to be added up for some tasks, each once; the last one counts the units.
+
+    Raises:
+        ConfigError: If there is no task.
+        ShapeError: If a task names another number of fields than it reads.
+        DuplicateNameError: If an observable is asked for twice on the same fields.
+    """
+    _check_tasks(tasks)
+    works: list[Work] = []
+    for task in tasks:
+        if task.work not in works:
+            works.append(task.work)
+    return (*works, (Tally(), tasks[0].names[:1]))
 
 
 def _check_tasks(tasks: Sequence[Task]) -> None:
@@ -138,14 +165,6 @@ def _check_tasks(tasks: Sequence[Task]) -> None:
                 f"{name} is asked for twice on {', '.join(task.names)}", "Measure the second with a call of its own."
             )
         seen.add((name, task.names))
-
-
-def _distinct_works(tasks: Sequence[Task]) -> tuple[Work, ...]:
-    works: list[Work] = []
-    for task in tasks:
-        if task.work not in works:
-            works.append(task.work)
-    return (*works, (Tally(), tasks[0].names[:1]))
 
 
 @dataclass(frozen=True, eq=False)

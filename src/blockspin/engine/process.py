@@ -5,27 +5,20 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import pickle
 import signal
-import traceback
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any
 
 import torch
 
-from blockspin.engine.base import Executor, Pass, Shard, states_of_shard
-from blockspin.errors import BlockspinError, ConfigError, WorkerLostError
+from blockspin.engine._crew import Crew, in_order
+from blockspin.engine._messages import Arrays, answer, arrays_of, opened, portable, recipe_of
+from blockspin.engine.base import Executor, Pass, Shard
+from blockspin.errors import ConfigError
 from blockspin.observables.base import Monoid, State
 from blockspin.registry import register
-
-TRIES = 3
-"""How often a shard is given to a worker before the pass gives up."""
-SHARDS_PER_WORKER = 2
-"""Shards in flight (being carried out, or waiting for an earlier one) a worker: what bounds the memory."""
 
 
 @register
@@ -58,70 +51,46 @@ class Process(Executor):
             WorkerLostError: If the worker dies three times on the same shard.
             ConfigError: If the pass cannot be pickled.
         """
-        recipe = _recipe(reading, works)
-        crew = _Crew(recipe, self.threads, min(self.workers, len(shards)))
-        waiting, done, tries = deque(range(len(shards))), {}, [0] * len(shards)
-        try:
-            for position in range(len(shards)):
-                while position not in done:
-                    while waiting and waiting[0] < position + SHARDS_PER_WORKER * self.workers and crew.idle:
-                        index = waiting.popleft()
-                        crew.give(index, shards[index])
-                    for index, result in crew.receive():
-                        if result is None:
-                            tries[index] += 1
-                            _give_up(shards[index], tries[index])
-                            waiting.appendleft(index)
-                        else:
-                            done[index] = result
-                yield shards[position], _unpacked(done.pop(position))
-        finally:
-            crew.dismiss()
+        recipe = recipe_of(reading, works, self.name)
+        yield from in_order(_Processes(recipe, self.threads, min(self.workers, len(shards))), shards)
 
 
-def _recipe(reading: Pass, works: Sequence[tuple[Monoid, tuple[str, ...]]]) -> bytes:
-    try:
-        return pickle.dumps((reading, list(works)))
-    except (pickle.PicklingError, AttributeError, TypeError) as reason:
-        raise ConfigError(
-            "executor", "process", f"'serial', since this pass cannot leave its process ({reason})"
-        ) from None
-
-
-class _Crew:
-    """The workers: which of them is idle, which has what; a dead one is replaced."""
+class _Processes(Crew):
+    """The processes: which of them is idle, which has what; a dead one is replaced."""
 
     def __init__(self, recipe: bytes, threads: int, count: int):
-        self._recipe, self._threads = recipe, threads
+        self._recipe, self._threads, self.size = recipe, threads, count
         self._process: dict[Connection, BaseProcess] = {}
         self._busy: dict[Connection, int] = {}
-        self.idle: list[Connection] = []
+        self._idle: list[Connection] = []
         for _ in range(count):
             self._hire()
 
+    @property
+    def idle(self) -> bool:
+        return bool(self._idle)
+
     def give(self, index: int, shard: Shard) -> None:
         """Give a shard to an idle worker; a worker that died while idle shows when it is asked for the result."""
-        link = self.idle.pop(0)
+        link = self._idle.pop(0)
         with contextlib.suppress(OSError):
             link.send(shard)
         self._busy[link] = index
 
-    def receive(self) -> Iterator[tuple[int, Any]]:
-        """Wait for at least one worker; yield the shard's index with its states, or with None if the worker died."""
+    def receive(self) -> Iterator[tuple[int, Arrays | None]]:
+        """Wait for at least one worker."""
         for link in wait(list(self._busy)):
             assert isinstance(link, Connection)
             index = self._busy.pop(link)
             try:
-                kind, result = link.recv()
+                reply = link.recv()
             except (EOFError, OSError):
                 self._dismiss_one(link)
                 self._hire()
                 yield index, None
                 continue
-            if kind == "error":
-                raise pickle.loads(result)
-            self.idle.append(link)
-            yield index, result
+            self._idle.append(link)
+            yield index, arrays_of(reply)
 
     def dismiss(self) -> None:
         """End all workers, whatever they are doing."""
@@ -136,7 +105,7 @@ class _Crew:
             process.start()
         theirs.close()
         self._process[ours] = process
-        self.idle.append(ours)
+        self._idle.append(ours)
 
     def _dismiss_one(self, link: Connection) -> None:
         process = self._process.pop(link)
@@ -144,15 +113,6 @@ class _Crew:
         process.terminate()
         process.join()
         process.close()
-
-
-def _give_up(shard: Shard, tries: int) -> None:
-    if tries >= TRIES:
-        raise WorkerLostError(
-            f"a worker process died {tries} times on shard {shard.key} ({shard.samples} samples)",
-            "Give it more memory or a smaller batch, or use the serial executor to see the reason. A script must keep "
-            'its work under `if __name__ == "__main__":`.',
-        )
 
 
 @contextlib.contextmanager
@@ -170,47 +130,17 @@ def _environment(**variables: str) -> Iterator[None]:
                 os.environ[name] = value
 
 
-# --- in the worker ---------------------------------------------------------------------------------------------------
-
-
 def _work(link: Connection, recipe: bytes, threads: int) -> None:
-    """Carry out shards until the driver closes the link; Ctrl-C is the driver's business."""
+    """Carry out shards in a worker until the driver closes the link; Ctrl-C is the driver's business."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(threads)
     with contextlib.suppress(EOFError, OSError):
         try:
-            reading, works = pickle.loads(recipe)
+            reading, works = opened(recipe)
         except Exception as reason:
             link.recv()
-            link.send(("error", _portable(reason)))
+            link.send(("error", portable(reason)))
             return
         while True:
             shard = link.recv()
-            link.send(_answer(reading, works, shard))
-
-
-def _answer(reading: Pass, works: Sequence[tuple[Monoid, tuple[str, ...]]], shard: Shard) -> tuple[str, Any]:
-    try:
-        return "states", _packed(states_of_shard(reading, works, shard))
-    except Exception as reason:
-        return "error", _portable(reason)
-
-
-def _portable(reason: Exception) -> bytes:
-    """Return an error so that it can cross to the driver, with the place where it was raised as a note."""
-    if not isinstance(reason, BlockspinError):
-        reason.add_note("in a worker process:\n" + "".join(traceback.format_exception(reason)))
-    try:
-        pickle.loads(pickle.dumps(reason))
-    except Exception:
-        reason = RuntimeError("".join(traceback.format_exception(reason)))
-    return pickle.dumps(reason)
-
-
-def _packed(states: Sequence[State]) -> list[dict[str, Any]]:
-    """Return states as arrays, which cross by value: tensors would leave their memory behind in the worker."""
-    return [{key: tensor.detach().contiguous().numpy() for key, tensor in state.items()} for state in states]
-
-
-def _unpacked(states: Sequence[dict[str, Any]]) -> list[State]:
-    return [{key: torch.from_numpy(array) for key, array in state.items()} for state in states]
+            link.send(answer(reading, works, shard))

@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import abc
-import errno
-import hashlib
-import json
-import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor
-
+from blockspin.engine._statefile import Saved, StateFile, Work, decode, encode, fingerprint_of, folded, write_bytes
 from blockspin.engine.base import Pass, Shard
 from blockspin.errors import CorruptStateError, DiskSpaceError, RunFolderError
-from blockspin.observables.base import Monoid, RowMonoid, State
+from blockspin.observables.base import RowMonoid, State
 
-Work = tuple[Monoid, tuple[str, ...]]
-"""What is added up, and on which fields."""
-
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 SPARE = 16 * 2**20
 """Bytes that are left free on a disk."""
+
+Plan = Mapping[Shard, str]
+"""The name of the file that each shard is folded into, shards in order."""
 
 
 class Store(abc.ABC):
@@ -34,8 +26,17 @@ class Store(abc.ABC):
 
     @staticmethod
     @contextmanager
-    def open(path: Path | None, reading: Pass, works: Sequence[Work], shards: Sequence[Shard]) -> Iterator[Store]:
+    def open(
+        path: Path | None, reading: Pass, works: Sequence[Work], shards: Sequence[Shard], plan: Plan | None = None
+    ) -> Iterator[Store]:
         """Open the states of one pass: in the folder ``path``, or in memory.
+
+        Args:
+            path: The folder, or None.
+            reading: The pass.
+            works: What is added up.
+            shards: The shards that will be folded.
+            plan: Into which files; by default one a group.
 
         Raises:
             RunFolderError: If the folder holds states of another pass.
@@ -46,7 +47,7 @@ class Store(abc.ABC):
         path.mkdir(parents=True, exist_ok=True)
         for leftover in path.glob("*.tmp"):
             leftover.unlink()
-        yield FolderStore(path, works, _fingerprint(reading, works), _expected(shards))
+        yield FolderStore(path, works, fingerprint_of(reading, works), by_group(shards) if plan is None else plan)
 
     @abc.abstractmethod
     def pending(self, shards: Sequence[Shard]) -> list[Shard]:
@@ -78,40 +79,40 @@ class MemoryStore(Store):
 
     def fold(self, shard: Shard, states: Sequence[State]) -> None:
         """Merge the states of a shard into its group."""
-        self.states[shard.group] = _folded(self.works, self.states.get(shard.group), states)
+        self.states[shard.group] = folded(self.works, self.states.get(shard.group), states)
 
     def groups(self, count: int) -> Sequence[Sequence[State]]:
         """Return the states of all groups; those of a group without samples are empty."""
         return [self.states.get(g) or [monoid.start() for monoid, _ in self.works] for g in range(count)]
 
 
-@dataclass(eq=False)
 class FolderStore(Store):
-    """One safetensors file a group, rewritten after each of its shards: ledger, checksum, atomic replacement.
+    """Safetensors files, each rewritten after each of its shards: ledger, checksum, atomic replacement.
 
     Args:
         path: The folder.
         works: What is added up.
         fingerprint: Of the pass and the works; states of another one are refused.
-        expected: The keys of the shards of each group, in order.
+        plan: Into which file each shard is folded.
     """
 
-    path: Path
-    works: Sequence[Work]
-    fingerprint: str
-    expected: dict[int, list[str]]
-    current: tuple[int, list[str], list[State]] | None = None
-    checked_space: bool = False
+    def __init__(self, path: Path, works: Sequence[Work], fingerprint: str, plan: Plan):
+        self.path, self.works, self.fingerprint, self.plan = path, works, fingerprint, plan
+        self.expected: dict[str, list[str]] = {}
+        for shard, name in plan.items():
+            self.expected.setdefault(name, []).append(shard.key)
+        self._current: tuple[str, Saved] | None = None
+        self._checked_space = False
 
     def pending(self, shards: Sequence[Shard]) -> list[Shard]:
         """Return the shards that no valid file holds; files that are damaged are removed."""
-        known = {self._file(group) for group in self.expected}
-        for file in self.path.glob("group-*.safetensors"):
+        known = {self.file(name) for name in self.expected}
+        for file in self.path.glob("*.safetensors"):
             if file not in known:
                 raise self._foreign(file)
         done: set[str] = set()
-        for group in self.expected:
-            done.update(self._ledger(group))
+        for name in self.expected:
+            done.update(self._ledger(name))
         return [shard for shard in shards if shard.key not in done]
 
     def fold(self, shard: Shard, states: Sequence[State]) -> None:
@@ -120,26 +121,49 @@ class FolderStore(Store):
         Raises:
             DiskSpaceError: If there is no room; the group's last file stays.
         """
-        if self.current is None or self.current[0] != shard.group:
-            ledger = self._ledger(shard.group)
-            self.current = (shard.group, ledger, self._load(shard.group)[1] if ledger else [])
-        _, ledger, held = self.current
-        folded = _folded(self.works, held or None, states)
-        ledger = [*ledger, shard.key]
-        payload = _encode(self.fingerprint, ledger, folded)
-        if not self.checked_space:
+        name = self.plan[shard]
+        if self._current is None or self._current[0] != name:
+            self._current = (name, self.load(name) if self._ledger(name) else Saved(self.fingerprint, [], []))
+        held = self._current[1]
+        self.put(name, [*held.ledger, shard.key], folded(self.works, held.states or None, states))
+
+    def put(self, name: str, ledger: list[str], states: list[State]) -> None:
+        """Write the states of some shards as a file.
+
+        Raises:
+            DiskSpaceError: If there is no room; the last file of that name stays.
+        """
+        saved = Saved(self.fingerprint, ledger, states)
+        payload = encode(saved)
+        if not self._checked_space:
             self._check_space(len(payload))
-            self.checked_space = True
-        _write(self._file(shard.group), payload)
-        self.current = (shard.group, ledger, folded)
+            self._checked_space = True
+        write_bytes(self.file(name), payload)
+        self._current = (name, saved)
 
     def groups(self, count: int) -> Sequence[Sequence[State]]:
         """Return the states of all groups, each read from its file when it is asked for."""
-        self.current = None
-        return [GroupFile(self._file(g) if g in self.expected else None, self.works) for g in range(count)]
+        self._current = None
+        names = map(group_name, range(count))
+        return [StateFile(self.file(name) if name in self.expected else None, self.works) for name in names]
 
-    def _file(self, group: int) -> Path:
-        return self.path / f"group-{group:04d}.safetensors"
+    def file(self, name: str) -> Path:
+        """Return the path of a file by its name in the plan."""
+        return self.path / f"{name}.safetensors"
+
+    def load(self, name: str) -> Saved:
+        """Return what a file holds.
+
+        Raises:
+            CorruptStateError: If it is damaged, or its ledger is not that of this pass.
+            RunFolderError: If it belongs to another pass.
+        """
+        saved = decode(self.file(name), len(self.works))
+        if saved.fingerprint != self.fingerprint:
+            raise self._foreign(self.file(name))
+        if saved.ledger != self.expected[name][: len(saved.ledger)]:
+            raise CorruptStateError(f"the ledger of {self.file(name)} does not match the shards of this pass")
+        return saved
 
     def _foreign(self, file: Path) -> RunFolderError:
         return RunFolderError(
@@ -147,22 +171,14 @@ class FolderStore(Store):
             "Give a folder of its own to each configuration, or remove the states.",
         )
 
-    def _load(self, group: int) -> tuple[list[str], list[State]]:
-        fingerprint, ledger, states = _decode(self._file(group), len(self.works))
-        if fingerprint != self.fingerprint:
-            raise self._foreign(self._file(group))
-        if ledger != self.expected[group][: len(ledger)]:
-            raise CorruptStateError(f"the ledger of {self._file(group)} does not match the shards of this pass")
-        return ledger, states
-
-    def _ledger(self, group: int) -> list[str]:
-        """Return the keys of the shards in a group's file; a damaged file counts as none and is removed."""
-        if not self._file(group).exists():
+    def _ledger(self, name: str) -> list[str]:
+        """Return the keys of the shards in a file; a damaged file counts as none and is removed."""
+        if not self.file(name).exists():
             return []
         try:
-            return self._load(group)[0]
+            return self.load(name).ledger
         except CorruptStateError:
-            self._file(group).unlink()
+            self.file(name).unlink()
             return []
 
     def _check_space(self, size: int) -> None:
@@ -178,104 +194,11 @@ class FolderStore(Store):
             )
 
 
-@dataclass(frozen=True, eq=False)
-class GroupFile(Sequence[State]):
-    """The states of one group on disk, each read when it is asked for.
-
-    Args:
-        path: The file, or None for a group without samples.
-        works: What was added up.
-    """
-
-    path: Path | None
-    works: Sequence[Work]
-
-    def __len__(self) -> int:
-        return len(self.works)
-
-    def __getitem__(self, index):
-        if self.path is None:
-            return self.works[index][0].start()
-        with safe_open(self.path, framework="pt") as file:
-            prefix = f"{index:04d}/"
-            return {key.removeprefix(prefix): file.get_tensor(key) for key in file.keys() if key.startswith(prefix)}  # noqa: SIM118
+def group_name(group: int) -> str:
+    """Return the name of the file of a whole group."""
+    return f"group-{group:04d}"
 
 
-# --- bytes -----------------------------------------------------------------------------------------------------------
-
-
-def _folded(works: Sequence[Work], held: Sequence[State] | None, states: Sequence[State]) -> list[State]:
-    if held is None:
-        return list(states)
-    return [monoid.merge(old, new) for (monoid, _), old, new in zip(works, held, states, strict=True)]
-
-
-def _fingerprint(reading: Pass, works: Sequence[Work]) -> str:
-    about = "\n".join([reading.fingerprint, *(f"{monoid!r} {names!r}" for monoid, names in works)])
-    return hashlib.sha256(about.encode()).hexdigest()
-
-
-def _expected(shards: Sequence[Shard]) -> dict[int, list[str]]:
-    keys: dict[int, list[str]] = {}
-    for shard in shards:
-        keys.setdefault(shard.group, []).append(shard.key)
-    return keys
-
-
-def _checksum(fingerprint: str, ledger: Sequence[str], tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256(json.dumps([fingerprint, *ledger]).encode())
-    for key in sorted(tensors):
-        digest.update(f"{key} {tensors[key].dtype} {tuple(tensors[key].shape)}".encode())
-        digest.update(tensors[key].contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _encode(fingerprint: str, ledger: Sequence[str], states: Sequence[State]) -> bytes:
-    tensors = {f"{i:04d}/{key}": tensor.contiguous() for i, state in enumerate(states) for key, tensor in state.items()}
-    about = {"fingerprint": fingerprint, "ledger": list(ledger), "sha256": _checksum(fingerprint, ledger, tensors)}
-    return save(tensors, metadata={"blockspin": json.dumps(about)})
-
-
-def _decode(path: Path, works: int) -> tuple[str, list[str], list[State]]:
-    """Return fingerprint, ledger and states of a group's file.
-
-    Raises:
-        CorruptStateError: If the file is cut short or altered.
-    """
-    states: list[State] = [{} for _ in range(works)]
-    try:
-        with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {})["blockspin"])
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        fingerprint, ledger, checksum = about["fingerprint"], about["ledger"], about["sha256"]
-    except (SafetensorError, ValueError, KeyError, TypeError) as reason:
-        raise CorruptStateError(f"{path} cannot be read ({reason})") from None
-    if checksum != _checksum(fingerprint, ledger, tensors):
-        raise CorruptStateError(f"{path} does not match its checksum")
-    for key, tensor in tensors.items():
-        index, _, name = key.partition("/")
-        if int(index) < works:
-            states[int(index)][name] = tensor
-    return fingerprint, ledger, states
-
-
-def _write(path: Path, payload: bytes) -> None:
-    """Replace a file in one step.
-
-    Raises:
-        DiskSpaceError: If the disk is full; the old file stays and no other is left.
-    """
-    temporary = path.with_suffix(".tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(payload)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as reason:
-        temporary.unlink(missing_ok=True)
-        if reason.errno in FULL:
-            raise DiskSpaceError(
-                f"the disk is full at {path}", "Free some space and resume: what is done stays."
-            ) from None
-        raise
+def by_group(shards: Sequence[Shard]) -> Plan:
+    """Return the plan that folds every group into a file of its own."""
+    return {shard: group_name(shard.group) for shard in shards}

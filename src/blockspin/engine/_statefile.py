@@ -1,0 +1,138 @@
+"""State file: the states of some shards as safetensors, with a ledger and a checksum, replaced in one step."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from blockspin.engine.base import Pass
+from blockspin.errors import CorruptStateError, DiskSpaceError
+from blockspin.observables.base import Monoid, State
+
+Work = tuple[Monoid, tuple[str, ...]]
+"""What is added up, and on which fields."""
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@dataclass(frozen=True, eq=False)
+class Saved:
+    """The states of some shards of one group, folded in order.
+
+    Args:
+        fingerprint: Of the pass and the works.
+        ledger: The keys of the shards.
+        states: One a work.
+    """
+
+    fingerprint: str
+    ledger: list[str]
+    states: list[State]
+
+
+@dataclass(frozen=True, eq=False)
+class StateFile(Sequence[State]):
+    """The states in a file, each read when it is asked for.
+
+    Args:
+        path: The file, or None for a group without samples.
+        works: What was added up.
+    """
+
+    path: Path | None
+    works: Sequence[Work]
+
+    def __len__(self) -> int:
+        return len(self.works)
+
+    def __getitem__(self, index):
+        if self.path is None:
+            return self.works[index][0].start()
+        with safe_open(self.path, framework="pt") as file:
+            prefix = f"{index:04d}/"
+            return {key.removeprefix(prefix): file.get_tensor(key) for key in file.keys() if key.startswith(prefix)}  # noqa: SIM118
+
+
+def fingerprint_of(reading: Pass, works: Sequence[Work]) -> str:
+    """Return a hash of what is read and of what is added up."""
+    about = "\n".join([reading.fingerprint, *(f"{monoid!r} {names!r}" for monoid, names in works)])
+    return hashlib.sha256(about.encode()).hexdigest()
+
+
+def folded(works: Sequence[Work], held: Sequence[State] | None, states: Sequence[State]) -> list[State]:
+    """Return states merged into those that are held; None holds nothing."""
+    if held is None:
+        return list(states)
+    return [monoid.merge(old, new) for (monoid, _), old, new in zip(works, held, states, strict=True)]
+
+
+def encode(saved: Saved) -> bytes:
+    """Return the bytes of a file, the same for the same states."""
+    tensors = {
+        f"{i:04d}/{key}": tensor.contiguous() for i, state in enumerate(saved.states) for key, tensor in state.items()
+    }
+    about = {"fingerprint": saved.fingerprint, "ledger": saved.ledger, "sha256": _checksum(saved, tensors)}
+    return save(tensors, metadata={"blockspin": json.dumps(about)})
+
+
+def decode(path: Path, works: int) -> Saved:
+    """Return what a file holds.
+
+    Raises:
+        CorruptStateError: If the file is cut short or altered.
+    """
+    states: list[State] = [{} for _ in range(works)]
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {})["blockspin"])
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        saved, checksum = Saved(about["fingerprint"], about["ledger"], states), about["sha256"]
+        sound = checksum == _checksum(saved, tensors)
+    except (SafetensorError, ValueError, KeyError, TypeError, OverflowError, MemoryError) as reason:
+        raise CorruptStateError(f"{path} cannot be read ({reason})") from None
+    if not sound:
+        raise CorruptStateError(f"{path} does not match its checksum")
+    for key, tensor in tensors.items():
+        index, _, name = key.partition("/")
+        if int(index) < works:
+            states[int(index)][name] = tensor
+    return saved
+
+
+def write_bytes(path: Path, payload: bytes) -> None:
+    """Replace a file in one step.
+
+    Raises:
+        DiskSpaceError: If the disk is full; the old file stays and no other is left.
+    """
+    temporary = path.with_suffix(".tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(payload)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as reason:
+        temporary.unlink(missing_ok=True)
+        if reason.errno in FULL:
+            raise DiskSpaceError(
+                f"the disk is full at {path}", "Free some space and resume: what is done stays."
+            ) from None
+        raise
+
+
+def _checksum(saved: Saved, tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256(json.dumps([saved.fingerprint, *saved.ledger]).encode())
+    for key in sorted(tensors):
+        digest.update(f"{key} {tensors[key].dtype} {tuple(tensors[key].shape)}".encode())
+        digest.update(tensors[key].contiguous().reshape(-1).numpy().view("uint8").data)
+    return digest.hexdigest()
