@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import abc
-import fnmatch
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -14,10 +13,9 @@ from torch import Tensor, nn
 
 from blockspin.capture._noise import noisy_layer
 from blockspin.capture._stream import depth_stream
-from blockspin.errors import TrainModeError, UnknownLayerError
-
-INPUT = ":input"
-"""Ending of a layer's name that means the input of the module rather than its output."""
+from blockspin.capture._weights import entrance, hash_weights
+from blockspin.capture.places import Places
+from blockspin.errors import ShapeError, TrainModeError
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,31 +77,22 @@ class Network:
     encoder: Encoder
     how: str = "trained"
 
-    def layers(self) -> tuple[str, ...]:
-        """Return the paths of all modules whose output can be read."""
-        return tuple(name for name, _ in self.module.named_modules() if name)
+    @cached_property
+    def places(self) -> Places:
+        """Where activations can be read."""
+        return Places(self.module)
 
     def stream(self) -> tuple[str, ...]:
         """Return the default depth flow: the stream after the embeddings, after every attention and every MLP."""
         return depth_stream(self.module)
 
     def select(self, patterns: Sequence[str]) -> tuple[str, ...]:
-        """Return the layers that match paths or globs, in the network's order; the stream where none are given.
+        """Return the layers that match paths, short names or globs; the stream where none are given.
 
         Raises:
-            UnknownLayerError: If a pattern matches nothing; the nearest paths are offered.
+            UnknownLayerError: If a pattern matches nothing; the nearest names are offered.
         """
-        if not patterns:
-            return self.stream()
-        known = self.layers()
-        chosen: list[str] = []
-        for pattern in patterns:
-            path, ending = (pattern.removesuffix(INPUT), INPUT) if pattern.endswith(INPUT) else (pattern, "")
-            found = [name for name in known if fnmatch.fnmatchcase(name, path)]
-            if not found:
-                raise UnknownLayerError(pattern, known)
-            chosen += [name + ending for name in found]
-        return tuple(dict.fromkeys(chosen))
+        return self.places.select(patterns) if patterns else self.stream()
 
     def require_eval(self) -> None:
         """Refuse a network in train mode whose output is then random or depends on the batch.
@@ -120,24 +109,28 @@ class Network:
         """Return the inputs of some contents, on the network's device and in its precision, and their layout."""
         inputs = self.encoder.encode(contents)
         mask = self.encoder.mask(inputs)
-        parameter = next(self.module.parameters(), None)
-        if parameter is not None:
-            real = parameter.dtype if parameter.is_floating_point() else torch.float32
-            inputs = {k: v.to(parameter.device, real if v.is_floating_point() else v.dtype) for k, v in inputs.items()}
+        device, real = entrance(self.module)
+        inputs = {k: v.to(device, real if v.is_floating_point() else v.dtype) for k, v in inputs.items()}
         return inputs, Layout.of(mask)
 
     def weights_hash(self) -> str:
-        """Return a sha256 of all parameters and buffers."""
-        digest = hashlib.sha256()
-        for name, tensor in sorted(self.module.state_dict().items()):
-            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            flat = tensor.detach().cpu().contiguous().reshape(-1)
-            digest.update(flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b"")
-        return digest.hexdigest()
+        """Return a sha256 of all parameters and buffers, wherever and however they are kept."""
+        return hash_weights(self.module)
 
 
-def rows_of(activation: Tensor) -> Tensor:
-    """Return an activation as [passages, positions, d]: vectors get one position, images one a pixel."""
+def rows_of(activation: Tensor, passages: int | None = None, positions: int = 1) -> Tensor:
+    """Return an activation as [passages, positions, d]: vectors get one position, images one a pixel.
+
+    Where the number of passages is given, rows of all positions one after the other (as experts and routers see them)
+    are put back in their passages.
+
+    Raises:
+        ShapeError: If there is no row for each passage.
+    """
+    if activation.ndim == 2 and passages and positions > 1 and len(activation) == passages * positions:
+        return activation.reshape(passages, positions, -1)
+    if passages and (not activation.ndim or len(activation) != passages):
+        raise ShapeError(f"an activation of shape {tuple(activation.shape)} has no row for each of {passages} passages")
     if activation.ndim == 2:
         return activation[:, None]
     if activation.ndim == 4:

@@ -45,8 +45,11 @@ class TextEncoder(Encoder):
         )
 
     def call(self, module: nn.Module, inputs: dict[str, Tensor]) -> Any:
-        """Run the network."""
-        return module(**{key: value for key, value in inputs.items() if key != "special_tokens_mask"})
+        """Run the network; the decoder of a pair reads the same tokens as the encoder, position by position."""
+        given = {key: value for key, value in inputs.items() if key != "special_tokens_mask"}
+        if getattr(getattr(module, "config", None), "is_encoder_decoder", False):
+            given |= {f"decoder_{key}": given[key] for key in ("input_ids", "attention_mask") if key in given}
+        return module(**given)
 
     def mask(self, inputs: dict[str, Tensor]) -> Tensor:
         """Return which tokens count: no padding, no special token, not the first; of a passage without others, all."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from blockspin.capture.base import INPUT, Layout, Network, rows_of
-from blockspin.errors import MissingModelError, ShapeError, UnknownLayerError
+from blockspin.capture.base import Layout, Network, rows_of
+from blockspin.capture.places import Place
+from blockspin.errors import MissingModelError, ShapeError
 
 Edit = Callable[[Tensor, Layout], Tensor]
 """From an activation [passages, positions, d] and its layout to what replaces it."""
@@ -30,7 +31,8 @@ def capture(network: Network, inputs: dict[str, Tensor], layers: Sequence[str]) 
     Args:
         network: The network, in eval mode.
         inputs: Encoded inputs of one batch.
-        layers: Module paths; the ending ":input" reads what goes in rather than what comes out.
+        layers: Module paths, with the ending ":input" for what goes in rather than what comes out and ":head.K" for one
+            head's share; or short names (see ``places``).
 
     Raises:
         UnknownLayerError: If a layer does not exist.
@@ -40,14 +42,17 @@ def capture(network: Network, inputs: dict[str, Tensor], layers: Sequence[str]) 
     """
     network.require_eval()
     found: dict[str, Tensor] = {}
+    passages, positions = network.encoder.mask(inputs).shape
+    places = {layer: network.places.place(layer) for layer in layers}
 
     def keep(layer: str, value: Any) -> None:
         if layer not in found:
-            found[layer] = rows_of(_first_tensor(value)).detach().clone()  # a later module may work in place
+            rows = places[layer].part(rows_of(_first_tensor(value), passages, positions))
+            found[layer] = rows.detach().clone()  # a later module may work in place
             if len(found) == len(layers):
                 raise _Deepest
 
-    actions = {layer: partial(keep, layer) for layer in layers}
+    actions = [(places[layer], partial(keep, layer)) for layer in layers]
     with torch.no_grad(), suppress(_Deepest), _hooked(network.module, actions):
         network.encoder.call(network.module, inputs)
     missing = [layer for layer in layers if layer not in found]
@@ -70,7 +75,8 @@ def reached(network: Network, inputs: dict[str, Tensor], layers: Sequence[str]) 
         if layer not in order and tensor is not None and tensor.ndim > 1 and len(tensor) == passages:
             order.append(layer)
 
-    with torch.no_grad(), _hooked(network.module, {layer: partial(note, layer) for layer in layers}):
+    actions = [(network.places.place(layer), partial(note, layer)) for layer in layers]
+    with torch.no_grad(), _hooked(network.module, actions):
         network.encoder.call(network.module, inputs)
     return tuple(order)
 
@@ -83,31 +89,32 @@ def run_edited(network: Network, inputs: dict[str, Tensor], layer: str, edit: Ed
     Args:
         network: The network, in eval mode.
         inputs: Encoded inputs of one batch.
-        layer: Module path; with the ending ":input" what goes in is replaced.
+        layer: As in ``capture``.
         edit: What replaces the activation; it gets [passages, positions, d] and returns the same shape.
         layout: Where the entries come from.
     """
     network.require_eval()
+    place = network.places.place(layer)
 
     def replace(value: Any) -> Any:
         tensor = _first_tensor(value)
-        rows = rows_of(tensor)
-        edited = edit(rows, layout)
+        rows = rows_of(tensor, *layout.mask.shape)
+        edited = place.replaced(rows, lambda part: edit(part, layout))
         back = edited.transpose(1, 2).reshape(tensor.shape) if tensor.ndim == 4 else edited.reshape(tensor.shape)
         return (back, *value[1:]) if isinstance(value, tuple) else back
 
-    with _hooked(network.module, {layer: replace}):
+    with _hooked(network.module, [(place, replace)]):
         return network.encoder.call(network.module, inputs)
 
 
 @contextmanager
-def _hooked(module: nn.Module, actions: Mapping[str, Callable[[Any], Any]]) -> Iterator[None]:
-    """Attach one action a layer, and take all of them off again whatever happens."""
+def _hooked(module: nn.Module, actions: Sequence[tuple[Place, Callable[[Any], Any]]]) -> Iterator[None]:
+    """Attach one action a place, and take all of them off again whatever happens."""
     handles = []
     try:
-        for layer, action in actions.items():
-            target = _submodule(module, layer.removesuffix(INPUT))
-            if layer.endswith(INPUT):
+        for place, action in actions:
+            target = module.get_submodule(place.path)
+            if place.input:
                 handles.append(target.register_forward_pre_hook(_before(action), with_kwargs=True))
             else:
                 handles.append(target.register_forward_hook(lambda m, i, output, action=action: action(output)))
@@ -130,13 +137,6 @@ def _before(action: Callable[[Any], Any]) -> Callable[..., Any]:
         return None if replaced is None else (args, {**kwargs, key: replaced})
 
     return hook
-
-
-def _submodule(module: nn.Module, path: str) -> nn.Module:
-    found = dict(module.named_modules()).get(path)
-    if found is None or not path:
-        raise UnknownLayerError(path, (name for name, _ in module.named_modules() if name))
-    return found
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:
