@@ -71,9 +71,9 @@ def test_a_scheme_is_a_name_or_a_table(way):
 def test_a_name_that_a_third_party_registered_is_accepted(monkeypatch):
     from blockspin import config
 
-    known = {**config.members("representations"), "mine": object}
+    known = {**config.members("engine"), "mine": object}
     monkeypatch.setattr(config, "members", lambda family: known)
-    assert RunConfig(representation="mine").representation == "mine"
+    assert RunConfig(executor="mine").executor == "mine"
 
 
 @dataclass(frozen=True)
@@ -96,10 +96,10 @@ class Weighing(BlockAverage):
     ids=["defaults", "file", "command line"],
 )
 def test_options_that_are_lists_or_blank_survive_the_file(options, tmp_path, monkeypatch):
-    from blockspin import config
+    from blockspin import options as reading
 
-    found = config.member
-    monkeypatch.setattr(config, "member", lambda family, name: Weighing if name == "weighing" else found(family, name))
+    found = reading.member
+    monkeypatch.setattr(reading, "member", lambda family, name: Weighing if name == "weighing" else found(family, name))
     made = RunConfig().with_options({"scheme": {"name": "weighing", **options}})
     assert made.scheme == (Weighing(weights=(0.5, 1.5), rank=3, label="near") if options else Weighing())
     (tmp_path / "c.toml").write_text(made.to_toml(), encoding="utf-8")
@@ -107,9 +107,9 @@ def test_options_that_are_lists_or_blank_survive_the_file(options, tmp_path, mon
 
 
 def test_an_option_that_is_a_list_refuses_a_number(monkeypatch):
-    from blockspin import config
+    from blockspin import options as reading
 
-    monkeypatch.setattr(config, "member", lambda family, name: Weighing)
+    monkeypatch.setattr(reading, "member", lambda family, name: Weighing)
     with pytest.raises(ConfigError, match=r"scheme\.weights = 3 .*a list"):
         RunConfig().with_options({"scheme": {"name": "weighing", "weights": 3}})
 

@@ -38,7 +38,7 @@ TABLE = {
 }
 FREE = {"tethers": {"cli", "report"}, "cli": set()}
 """Folders that may import anything but these."""
-DRIVERS = {"config", "run", "study", "material", "controls", "gallery", "summary", "progress", "run_folder"}
+DRIVERS = {"config", "options", "run", "study", "material", "controls", "gallery", "summary", "progress", "run_folder"}
 """What carries out a run: nobody else imports it."""
 LOOK_UP = {"tethers", "cli"}
 

@@ -6,17 +6,18 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from blockspin.errors import ConfigError, UnknownNameError, nearest
+from blockspin.options import WORDS, build, options_of
 from blockspin.registry import member, members, summaries
 
 MAX_TEXT = 4096
 """Longest string that a field may hold."""
-DEFAULT_SCHEME = "principal-modes"
+MAX_FILE = 2**20
+"""Bytes that a file may have; none is needed that comes near it."""
 
 
 def option(default: Any, help: str, *, low: int = 0, high: int = 2**31 - 1, family: str = "") -> Any:
@@ -24,8 +25,11 @@ def option(default: Any, help: str, *, low: int = 0, high: int = 2**31 - 1, fami
     return field(default=default, metadata={"help": help, "low": low, "high": high, "family": family})
 
 
-def _default_scheme() -> Any:
-    return member("schemes", DEFAULT_SCHEME)()
+def chosen(name: str, help: str, family: str) -> Any:
+    """Declare a field that holds a member of a family with its own options: its default's name, a sentence of help."""
+    return field(
+        default_factory=lambda: member(family, name)(), metadata={"help": help, "family": family, "member": name}
+    )
 
 
 @dataclass(frozen=True)
@@ -44,11 +48,10 @@ class RunConfig:
     column: str = option("text", "Field, column or array of the data file, where it has several.")
     modality: str = option("", "text, image or array; blank to read it off the data's ending.")
     out: str = option("", "Folder of the run; blank for runs/<model>-<scheme>-<hash of this configuration>.")
-    scheme: Any = field(
-        default_factory=_default_scheme,
-        metadata={"help": "Coarse-graining scheme; its own options are scheme.FIELD.", "family": "schemes"},
+    scheme: Any = chosen("principal-modes", "Coarse-graining scheme; its own options are scheme.FIELD.", "schemes")
+    representation: Any = chosen(
+        "pooled", "How activations are read as samples; its own options are representation.FIELD.", "representations"
     )
-    representation: str = option("pooled", "How activations are read as samples.", family="representations")
     layers: tuple[str, ...] = option((), "Module paths or globs; blank for the stream after attentions and MLPs.")
     samples: int = option(2000, "Most records to read, drawn by hash of their content.", low=8, high=10_000_000)
     kernel_samples: int = option(
@@ -61,22 +64,33 @@ class RunConfig:
         128, "Records a shard: the unit of work that an interruption costs.", low=1, high=1_000_000
     )
     groups: int = option(20, "Groups of units for error bars.", low=2, high=1000)
-    executor: str = option("process", "Who carries out the passes: process or serial.", family="engine")
+    executor: str = option("process", "Who carries out the passes.", family="engine")
     workers: int = option(2, "Worker processes.", low=1, high=1024)
     threads: int = option(1, "Threads a worker; part of what fixes the bytes of a result.", low=1, high=1024)
     seed: int = option(0, "Seed of everything random.")
     keep_states: bool = option(False, "Keep the states of groups after the run is finished.")
+    activations: str = option("", "Keep the activations that were read: float32 or bfloat16; blank to keep none.")
+    memory: str = option("", "Most memory that the run may take, as 4GB; it is refused where that cannot be kept.")
+    gpus: float = option(0.0, "GPUs a worker of the executor ray; a fraction shares one.")
+    address: str = option("", "Address of a Ray cluster for the executor ray; blank to start one here.")
+    dtype: str = option("", "Precision of the network: float32, bfloat16 or float16; blank as it was saved.")
+    device: str = option("", "Where the network runs: cpu, cuda, cuda:1, mps; blank for the CPU.")
+    device_map: str = option("", "How a Hugging Face model is spread over devices: auto, balanced, sequential.")
+    trust_remote_code: str = option("", "Name of the one model whose own code may be run; blank for none.")
 
     def __post_init__(self):
         for item in fields(self):
+            value = getattr(self, item.name)
+            if "member" in item.metadata and isinstance(value, str):  # a name alone
+                object.__setattr__(self, item.name, member(item.metadata["family"], value)())
             _check(item, getattr(self, item.name))
 
     def with_options(self, given: Mapping[str, Any]) -> RunConfig:
         """Return the configuration with some fields replaced, values being checked and names looked up.
 
         Args:
-            given: Values by field; ``scheme`` may be a name, or a mapping of its name and options: those that are not
-                given keep their values, unless it becomes another scheme.
+            given: Values by field; ``scheme`` and ``representation`` may be a name, or a mapping of name and options:
+                those that are not given keep their values, unless it becomes another one.
 
         Raises:
             ConfigError: If a field is not known; the nearest names are offered.
@@ -86,8 +100,9 @@ class RunConfig:
         for key, value in given.items():
             if key not in known:
                 raise ConfigError(key, value, f"the name of a field. {nearest(key, known)}")
-            if key == "scheme" and isinstance(value, str | Mapping):
-                values[key] = _scheme({"name": value} if isinstance(value, str) else value, self.scheme)
+            if "member" in known[key].metadata and isinstance(value, str | Mapping):
+                options = {"name": value} if isinstance(value, str) else value
+                values[key] = build(key, known[key].metadata["family"], options, getattr(self, key))
             else:
                 values[key] = tuple(value) if isinstance(value, list) else value
         return replace(self, **values)
@@ -100,6 +115,9 @@ class RunConfig:
             ConfigError: If it is missing or no TOML, or a field of it cannot be used.
         """
         try:
+            size = path.stat().st_size
+            if size > MAX_FILE:
+                raise ConfigError("config", str(path), f"a TOML file of at most {MAX_FILE} bytes; it has {size}.")
             with path.open("rb") as file:
                 return cls().with_options(tomllib.load(file))
         except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as reason:
@@ -107,13 +125,16 @@ class RunConfig:
 
     def to_toml(self) -> str:
         """Return the complete configuration, defaults filled in."""
-        lines = []
+        lines, tables = [], []
         for item in fields(self):
-            if item.name != "scheme":
-                lines += [f"# {item.metadata['help']}", f"{item.name} = {_toml(getattr(self, item.name))}"]
-        lines += ["", "[scheme]", f"name = {_toml(self.scheme.name)}"]
-        options = self.scheme.options()
-        lines += [f"{key} = {_toml(value)}" for key, value in options.items() if value is not None]  # TOML has no null
+            value = getattr(self, item.name)
+            if "member" not in item.metadata:
+                lines += [f"# {item.metadata['help']}", f"{item.name} = {_toml(value)}"]
+                continue
+            tables += ["", f"# {item.metadata['help']}", f"[{item.name}]", f"name = {_toml(value.name)}"]
+            options = options_of(value).items()
+            tables += [f"{key} = {_toml(option)}" for key, option in options if option is not None]  # TOML has no null
+        lines += tables
         return "\n".join(lines) + "\n"
 
     def folder(self) -> Path:
@@ -127,13 +148,16 @@ class RunConfig:
 
 def _check(item: Field, value: Any) -> None:
     about = item.metadata
-    if item.name == "scheme":
-        if getattr(type(value), "family", None) != "schemes":
-            raise ConfigError("scheme", value, "the name of a scheme, a table of its name and options, or an instance.")
+    if "member" in about:
+        if getattr(type(value), "family", None) != about["family"]:
+            word = about["family"].removesuffix("s")
+            raise ConfigError(item.name, value, f"the name of a {word}, a table of name and options, or an instance.")
         return
-    kind = type(item.default)
+    kind: Any = type(item.default)
     if type(value) is not kind:
-        raise ConfigError(item.name, value, f"{_word(kind)}. {about['help']}")
+        raise ConfigError(item.name, value, f"{WORDS[kind]}. {about['help']}")
+    if kind is float and not value >= 0:
+        raise ConfigError(item.name, value, f"a number that is not negative. {about['help']}")
     if kind is int and not about["low"] <= value <= about["high"]:
         raise ConfigError(item.name, value, f"an integer from {about['low']} to {about['high']}. {about['help']}")
     texts: Any = value if kind is tuple else (value,) if kind is str else ()
@@ -149,57 +173,6 @@ def _check(item: Field, value: Any) -> None:
 
 def _is_utf8(text: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in text)  # what the shell makes of other bytes
-
-
-def _scheme(given: Mapping[str, Any], current: Any) -> Any:
-    """Build a scheme from its name and options; values that are strings are read as the option's type."""
-    cls = member("schemes", str(given.get("name", current.name)))
-    known = {item.name: item for item in fields(cls)}
-    options = current.options() if type(current) is cls else {}
-    for key, value in given.items():
-        if key == "name":
-            continue
-        if key not in known:
-            raise ConfigError(f"scheme.{key}", value, f"the name of an option of {cls.name}. {nearest(key, known)}")
-        options[key] = _read(f"scheme.{key}", value, known[key])
-    return cls(**options)
-
-
-def _read(name: str, value: Any, item: Field) -> Any:
-    if item.default is MISSING or item.default is None or isinstance(item.default, tuple):
-        return _read_freely(name, value, item)
-    kind = type(item.default)
-    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
-        return value
-    try:
-        if isinstance(value, str) and kind in (int, float, str):
-            return kind(value)
-        if isinstance(value, str) and kind is bool:
-            return {"true": True, "false": False}[value.lower()]
-        if kind is float and type(value) is int:
-            return float(value)
-    except (ValueError, KeyError):
-        pass
-    raise ConfigError(name, value, f"{_word(kind)}.")
-
-
-def _read_freely(name: str, value: Any, item: Field) -> Any:
-    """Read an option whose default does not tell the type of what it holds: text is read as a value of TOML."""
-    if isinstance(value, str):
-        with suppress(tomllib.TOMLDecodeError):  # text without its quotation marks
-            value = tomllib.loads(f"value = {value}")["value"]
-    value = _frozen(value)
-    if isinstance(item.default, tuple) and not isinstance(value, tuple):
-        raise ConfigError(name, value, "a list, as [1, 2].")
-    return value
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
-
-
-def _word(kind: type) -> str:
-    return {int: "an integer", str: "text", bool: "true or false", tuple: "a list of texts", float: "a number"}[kind]
 
 
 def _toml(value: Any) -> str:

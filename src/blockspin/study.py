@@ -74,9 +74,14 @@ class Study:
         kernels = min(config.kernel_samples, 3 * len(material.sample) // 4)
         if kernels < 8:
             raise ConfigError("samples", len(material.sample), "at least 12 records.")
-        representation = member("representations", config.representation)()
         reading = ActivationPass(
-            material.recipe, material.sample, (), representation, config.batch_size, config.shard_size, config.groups
+            material.recipe,
+            material.sample,
+            (),
+            config.representation,
+            config.batch_size,
+            config.shard_size,
+            config.groups,
         )
         with steps.step("opening the network"):
             reading = reading.with_layers(config.layers)

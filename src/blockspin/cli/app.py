@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 from cyclopts import App
@@ -38,14 +39,13 @@ def build() -> App:
     return app
 
 
-def scheme_named_first(tokens: list[str]) -> list[str]:
-    """Let ``--scheme NAME`` and ``--scheme.FIELD VALUE`` be parts of one option."""
-    return [
-        "--scheme.name" + token.removeprefix("--scheme")
-        if token == "--scheme" or token.startswith("--scheme=")
-        else token
-        for token in tokens
-    ]
+def names_first(tokens: list[str]) -> list[str]:
+    """Let ``--scheme NAME`` and ``--scheme.FIELD VALUE`` be parts of one option, and likewise for other members."""
+    from blockspin.config import RunConfig  # not needed by the other commands
+
+    owners = {f"--{item.name}" for item in fields(RunConfig) if "member" in item.metadata}
+    named = (token.partition("=") for token in tokens)
+    return [f"{name}.name{sign}{value}" if name in owners else name + sign + value for name, sign, value in named]
 
 
 def main() -> None:
@@ -53,7 +53,7 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads that spin slow small steps down tenfold
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
-        code = build()(scheme_named_first(sys.argv[1:]), result_action="return_value")
+        code = build()(names_first(sys.argv[1:]), result_action="return_value")
     except BlockspinError as error:
         print(f"blockspin: {error}", file=sys.stderr)
         code = 2

@@ -8,13 +8,13 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from blockspin.config import DEFAULT_SCHEME, RunConfig
+from blockspin.config import RunConfig
 from blockspin.errors import RunFolderError
 from blockspin.registry import summaries
 
 
 def _help(item: Field) -> str:
-    default = DEFAULT_SCHEME if item.name == "scheme" else item.default
+    default = item.metadata.get("member", item.default)
     family = item.metadata["family"]
     names = f" [{', '.join(summaries(family))}]" if family else ""  # read from the files; none is imported
     return item.metadata["help"] + names + (f" [default: {default}]" if default not in ("", ()) else "")
@@ -24,7 +24,7 @@ def _options() -> type:
     """One option a field of the configuration, all optional, so that only what is given replaces the file's values."""
     rows = []
     for item in fields(RunConfig):
-        kind: Any = dict[str, str] if item.name == "scheme" else type(item.default)
+        kind: Any = dict[str, str] if "member" in item.metadata else type(item.default)
         kind = tuple[str, ...] if kind is tuple else kind
         rows.append(
             (item.name, Annotated[kind | None, Parameter(help=_help(item), negative_iterable="")], field(default=None))
