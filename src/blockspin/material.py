@@ -75,7 +75,8 @@ def open_material(config: RunConfig) -> Material:
         source = member("sources", "given-module")(trained.module)
         data = member("sources", "given-records")(tuple(trained.contents.numpy()), trained.modality)
     else:
-        source, data = member("sources", "network")(config.model), _data(config)
+        how = {key: getattr(config, key) for key in ("dtype", "device", "device_map", "trust_remote_code")}
+        source, data = member("sources", "network")(config.model, **how), _data(config)
     sample = draw_records(data, config.samples)
     if len(sample) < 8:
         raise ConfigError("data", config.data, f"at least 8 records; it holds {len(sample)}.")

