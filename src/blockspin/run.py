@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from blockspin.progress import Steps
 from blockspin.registry import member
 from blockspin.report.page import write_report
 from blockspin.run_folder import manifest, open_folder, require_space, write_flow, write_json
-from blockspin.study import Study
+from blockspin.study import NETWORK, UNTRAINED, Study
 from blockspin.summary import answers_file
 
 QUESTION = "retrace"
@@ -65,18 +64,16 @@ def run(config: RunConfig, *, folder: Path | None = None, resume: bool = False) 
 def _carry_out(study: Study, folder: Path) -> None:
     """Measure the flows, ask the question, write the folder."""
     _keep_checkpoints(study.material, folder, study.steps)
-    states, data = folder / "states", study.data()
-    recipe = replace(study.reading.recipe, untrained_seed=study.config.seed)
-    fresh = replace(study.reading, recipe=recipe)
-    network, parts = study.depth("network", study.reading, states, data)
-    untrained, _ = study.depth("untrained network", fresh, states, data)
+    states, data, passes = folder / "states", study.data(), study.passes()
+    network, parts = study.depth(NETWORK, passes[NETWORK], states, data)
+    untrained, _ = study.depth(UNTRAINED, passes[UNTRAINED], states, data)
     explicit, exchanged = study.explicit(parts)
     with study.steps.step("asking whether the levels lie on the network's flow"):
         controls = {untrained.name: untrained, **explicit_controls(explicit, generator=study.generator(3))}
         question = member("questions", QUESTION)()
         answer = question.ask(network, explicit, controls=controls, generator=study.generator(4))
     flows = {"network": network, "untrained": untrained, "explicit": explicit, "exchanged": exchanged}
-    about = {**_about(study), "untrained": fresh.network.how}
+    about = {**_about(study), "untrained": passes[UNTRAINED].network.how}
     _write(study, folder, answer, flows, about)
     if not study.config.keep_states:
         shutil.rmtree(states, ignore_errors=True)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -27,12 +26,14 @@ from blockspin.measurement import Measurement
 from blockspin.observables.base import accumulate
 from blockspin.progress import Steps
 from blockspin.registry import member
+from blockspin.representations.base import Representation
 from blockspin.schemes.base import LiftingMap
 
 SINGLE = ("covariance", "participation-ratio", "cumulants")
 """What is measured at every point of a flow."""
 PAIR = "cka"
 """What is measured between neighbouring points."""
+NETWORK, UNTRAINED = "network", "untrained network"
 DATA = "data"
 """Label of the data as the first point of the implicit flow."""
 LIFTED = " lifted"
@@ -71,9 +72,12 @@ class Study:
             UnknownLayerError: If a layer does not exist.
             StepNotPossibleError: If the scheme cannot coarse-grain the last layer even once.
         """
-        kernels = min(config.kernel_samples, 3 * len(material.sample) // 4)
+        units = len(torch.unique(material.sample.units))  # of repeated contents one sample is kept
+        kernels = min(config.kernel_samples, 3 * units // 4)
         if kernels < 8:
-            raise ConfigError("samples", len(material.sample), "at least 12 records.")
+            raise ConfigError("samples", units, "at least 12 different records.")
+        if not isinstance(config.representation, Representation):
+            raise ConfigError("representation", config.representation.name, "one that reads activations, as pooled.")
         reading = ActivationPass(
             material.recipe,
             material.sample,
@@ -114,38 +118,51 @@ class Study:
         name = "ngrams" if self.material.modality == "text" else "raw"
         with self.steps.step("reading the data as an ensemble"):
             whole = member("representations", name)().ensemble(self.material.sample)
-            state = accumulate(self._rows_of().monoid, whole)
+            state = accumulate(self._rows_of(len(whole)).monoid, whole)
             shape = whole.values.shape[1:]
             return self._split(_ensemble(state, shape, whole.geometry))[1]
 
+    def passes(self) -> dict[str, ActivationPass]:
+        """Return the readings of the run by the name of their flow: the network, and its untrained copy."""
+        recipe = replace(self.reading.recipe, untrained_seed=self.config.seed)
+        return {NETWORK: self.reading, UNTRAINED: replace(self.reading, recipe=recipe)}
+
+    def tasks(self) -> list[Task]:
+        """Return what is measured on every pass: the numbers of each layer, and the samples themselves."""
+        numbers = [Task(member("observables", key)(), (layer,)) for layer in self.reading.layers for key in SINGLE]
+        return numbers + list(self._row_tasks().values())
+
+    def _row_tasks(self) -> dict[str, Task]:
+        """Of the last layer all samples are kept, of the others those that are measured alone."""
+        *inner, last = self.reading.layers
+        counts = {**dict.fromkeys(inner, self.kernels), last: len(self.material.sample)}
+        return {layer: Task(self._rows_of(count), (layer,)) for layer, count in counts.items()}
+
     def depth(self, name: str, reading: ActivationPass, states: Path, data: Ensemble | None) -> tuple[Flow, Parts]:
         """Return the flow over depth, its ensembles on the kernel sample, and both parts of the last layer."""
-        tasks = [Task(member("observables", key)(), (layer,)) for layer in reading.layers for key in SINGLE]
-        rows = [Task(self._rows_of(), (layer,)) for layer in reading.layers]
-        store = states / name.replace(" ", "-")
+        tasks, rows = self.tasks(), self._row_tasks()
         with self.steps.step(f"reading the {name}", len(self.material.sample)) as advance:
             measured = measure(
                 reading,
-                [*tasks, *rows],
-                executor=self._executor(),
-                store=store,
+                tasks,
+                executor=self.executor(),
+                store=states / slug(name),
                 generator=self.generator(1),
                 progress=advance,
             )
-        with self.steps.step(f"measuring the {name}", len(tasks)) as advance:
-            split = {task.names[0]: self._split(self._whole(task, measured)) for task in rows}
+        numbered = tasks[: len(tasks) - len(rows)]
+        with self.steps.step(f"measuring the {name}", len(numbered)) as advance:
+            split = {layer: self._split(self._whole(task, measured)) for layer, task in rows.items()}
             ensembles = {layer: parts[1] for layer, parts in split.items()}
             if data is not None:
                 ensembles = {DATA: data, **ensembles}
-            numbers = {names[0]: found for names, found in _possible(measured, tasks, advance).items()}
+            numbers = {names[0]: found for names, found in _possible(measured, numbered, advance).items()}
             _update(numbers, self._similarities(ensembles))
-        if not self.config.keep_states:
-            shutil.rmtree(store)
         return depth_flow(name, ensembles, numbers), split[reading.layers[-1]]
 
-    def _rows_of(self) -> Any:
-        """The observable whose state keeps the samples themselves, one a unit."""
-        return member("observables", "gram")(limit=len(self.material.sample))
+    def _rows_of(self, count: int) -> Any:
+        """The observable whose state keeps samples themselves, one a unit, the first by hash."""
+        return member("observables", "gram")(limit=count)
 
     def _whole(self, task: Task, measured: Measured) -> Ensemble:
         state, shape = measured.state(task), self.shapes[task.names[0]]
@@ -158,10 +175,11 @@ class Study:
         """Both parts are drawn by hash, so that they are the same for every layer and for the data."""
         return whole.select(torch.arange(self.kernels, len(whole))), whole.select(torch.arange(self.kernels))
 
-    def _executor(self) -> Executor:
+    def executor(self) -> Executor:
+        """Return who carries out the passes."""
         cls = member("engine", self.config.executor)
-        given = {"threads": self.config.threads, "workers": self.config.workers}
-        return cls(**{key: value for key, value in given.items() if key in cls.__dataclass_fields__})
+        known = [item.name for item in fields(cls) if item.name in vars(self.config)]
+        return cls(**{key: getattr(self.config, key) for key in known})
 
     # --- explicit flows -----------------------------------------------------------------------------------------------
 
@@ -201,6 +219,11 @@ class Study:
         reading = EnsemblePass.of(ensembles, groups=self.config.groups)
         serial = member("engine", "serial")(threads=self.config.threads)
         return _possible(measure(reading, tasks, executor=serial, store=None, generator=self.generator(1)), tasks)
+
+
+def slug(name: str) -> str:
+    """Return the name of a pass's folder of states."""
+    return name.replace(" ", "-")
 
 
 def _ensemble(state: Mapping[str, torch.Tensor], shape: torch.Size, geometry: Geometry) -> Ensemble:

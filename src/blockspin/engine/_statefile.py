@@ -6,10 +6,11 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -95,8 +96,8 @@ def decode(path: Path, works: int) -> Saved:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {})["blockspin"])
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        saved, checksum = Saved(about["fingerprint"], about["ledger"], states), about["sha256"]
-        sound = checksum == _checksum(saved, tensors)
+        saved, expected = Saved(about["fingerprint"], about["ledger"], states), about["sha256"]
+        sound = expected == _checksum(saved, tensors)
     except (SafetensorError, ValueError, KeyError, TypeError, OverflowError, MemoryError) as reason:
         raise CorruptStateError(f"{path} cannot be read ({reason})") from None
     if not sound:
@@ -114,7 +115,7 @@ def write_bytes(path: Path, payload: bytes) -> None:
     Raises:
         DiskSpaceError: If the disk is full; the old file stays and no other is left.
     """
-    temporary = path.with_suffix(".tmp")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
             file.write(payload)
@@ -131,8 +132,13 @@ def write_bytes(path: Path, payload: bytes) -> None:
 
 
 def _checksum(saved: Saved, tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256(json.dumps([saved.fingerprint, *saved.ledger]).encode())
+    return checksum(json.dumps([saved.fingerprint, *saved.ledger]), tensors)
+
+
+def checksum(about: str, tensors: Mapping[str, Tensor]) -> str:
+    """Return a sha256 of a text and of some tensors by name."""
+    digest = hashlib.sha256(about.encode())
     for key in sorted(tensors):
         digest.update(f"{key} {tensors[key].dtype} {tuple(tensors[key].shape)}".encode())
-        digest.update(tensors[key].contiguous().reshape(-1).numpy().view("uint8").data)
+        digest.update(tensors[key].contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
