@@ -38,7 +38,10 @@ TABLE = {
 }
 FREE = {"tethers": {"cli", "report"}, "cli": set()}
 """Folders that may import anything but these."""
-DRIVERS = {"config", "options", "run", "study", "material", "controls", "gallery", "summary", "progress", "run_folder"}
+DRIVERS = {
+    *("config", "options", "run", "study", "material", "controls", "gallery", "summary", "progress", "run_folder"),
+    *("budget", "memory", "divided", "sweep", "ruler"),
+}
 """What carries out a run: nobody else imports it."""
 LOOK_UP = {"tethers", "cli"}
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from blockspin.errors import ConfigError, UnknownNameError, nearest
+from blockspin.memory import size_of
 from blockspin.options import WORDS, build, options_of
 from blockspin.registry import member, members, summaries
 
@@ -20,9 +21,14 @@ MAX_FILE = 2**20
 """Bytes that a file may have; none is needed that comes near it."""
 
 
-def option(default: Any, help: str, *, low: int = 0, high: int = 2**31 - 1, family: str = "") -> Any:
-    """Declare a field: its default, a sentence of help, the range of a number, the family where a name is looked up."""
-    return field(default=default, metadata={"help": help, "low": low, "high": high, "family": family})
+def option(
+    default: Any, help: str, *, low: int = 0, high: int = 2**31 - 1, family: str = "", local: bool = False
+) -> Any:
+    """Declare a field: its default, a sentence of help, the range of a number, the family where a name is looked up.
+
+    A local field says how or where, not what: machines that share a run may differ in it.
+    """
+    return field(default=default, metadata={"help": help, "low": low, "high": high, "family": family, "local": local})
 
 
 def chosen(name: str, help: str, family: str) -> Any:
@@ -47,7 +53,9 @@ class RunConfig:
     )
     column: str = option("text", "Field, column or array of the data file, where it has several.")
     modality: str = option("", "text, image or array; blank to read it off the data's ending.")
-    out: str = option("", "Folder of the run; blank for runs/<model>-<scheme>-<hash of this configuration>.")
+    out: str = option(
+        "", "Folder of the run; blank for runs/<model>-<scheme>-<hash of this configuration>.", local=True
+    )
     scheme: Any = chosen("principal-modes", "Coarse-graining scheme; its own options are scheme.FIELD.", "schemes")
     representation: Any = chosen(
         "pooled", "How activations are read as samples; its own options are representation.FIELD.", "representations"
@@ -64,18 +72,22 @@ class RunConfig:
         128, "Records a shard: the unit of work that an interruption costs.", low=1, high=1_000_000
     )
     groups: int = option(20, "Groups of units for error bars.", low=2, high=1000)
-    executor: str = option("process", "Who carries out the passes.", family="engine")
-    workers: int = option(2, "Worker processes.", low=1, high=1024)
+    executor: str = option("process", "Who carries out the passes.", family="engine", local=True)
+    workers: int = option(2, "Worker processes.", low=1, high=1024, local=True)
     threads: int = option(1, "Threads a worker; part of what fixes the bytes of a result.", low=1, high=1024)
     seed: int = option(0, "Seed of everything random.")
-    keep_states: bool = option(False, "Keep the states of groups after the run is finished.")
+    keep_states: bool = option(False, "Keep the states of groups after the run is finished.", local=True)
     activations: str = option("", "Keep the activations that were read: float32 or bfloat16; blank to keep none.")
-    memory: str = option("", "Most memory that the run may take, as 4GB; it is refused where that cannot be kept.")
-    gpus: float = option(0.0, "GPUs a worker of the executor ray; a fraction shares one.")
-    address: str = option("", "Address of a Ray cluster for the executor ray; blank to start one here.")
+    memory: str = option(
+        "", "Most memory that the run may take, as 4GB; it is refused where that cannot be kept.", local=True
+    )
+    gpus: float = option(0.0, "GPUs a worker of the executor ray; a fraction shares one.", local=True)
+    address: str = option("", "Address of a Ray cluster for the executor ray; blank to start one here.", local=True)
     dtype: str = option("", "Precision of the network: float32, bfloat16 or float16; blank as it was saved.")
-    device: str = option("", "Where the network runs: cpu, cuda, cuda:1, mps; blank for the CPU.")
-    device_map: str = option("", "How a Hugging Face model is spread over devices: auto, balanced, sequential.")
+    device: str = option("", "Where the network runs: cpu, cuda, cuda:1, mps; blank for the CPU.", local=True)
+    device_map: str = option(
+        "", "How a Hugging Face model is spread over devices: auto, balanced, sequential.", local=True
+    )
     trust_remote_code: str = option("", "Name of the one model whose own code may be run; blank for none.")
 
     def __post_init__(self):
@@ -84,6 +96,9 @@ class RunConfig:
             if "member" in item.metadata and isinstance(value, str):  # a name alone
                 object.__setattr__(self, item.name, member(item.metadata["family"], value)())
             _check(item, getattr(self, item.name))
+        size_of(self.memory)
+        if self.activations not in ("", "float32", "bfloat16"):
+            raise ConfigError("activations", self.activations, "float32 or bfloat16; blank to keep none.")
 
     def with_options(self, given: Mapping[str, Any]) -> RunConfig:
         """Return the configuration with some fields replaced, values being checked and names looked up.
@@ -136,6 +151,11 @@ class RunConfig:
             tables += [f"{key} = {_toml(option)}" for key, option in options if option is not None]  # TOML has no null
         lines += tables
         return "\n".join(lines) + "\n"
+
+    def common(self) -> str:
+        """Return what machines that share a run have in common: the configuration without its local fields."""
+        defaults: dict[str, Any] = {item.name: item.default for item in fields(self) if item.metadata.get("local")}
+        return replace(self, **defaults).to_toml()
 
     def folder(self) -> Path:
         """Return the folder of the run."""

@@ -146,6 +146,10 @@ class DiskSpaceError(BlockspinError):
     """There is not enough room on the disk for what the run is going to write."""
 
 
+class MemoryBudgetError(BlockspinError):
+    """The run needs, or has come to hold, more memory than the configuration gives it."""
+
+
 class CorruptStateError(BlockspinError):
     """A file of the run folder does not match its checksum or is cut short; the run recomputes it."""
 

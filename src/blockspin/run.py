@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,13 @@ from safetensors.torch import save_file
 
 from blockspin import gallery
 from blockspin.answer import Answer
+from blockspin.budget import disk_needed, memory_needed, within
 from blockspin.config import RunConfig
 from blockspin.controls import explicit_controls
 from blockspin.engine._threads import torch_threads
 from blockspin.flow import Flow
 from blockspin.material import HOW_TO_GET_THE_EXAMPLE, Material, open_material, resolved
+from blockspin.memory import size_of
 from blockspin.progress import Steps
 from blockspin.registry import member
 from blockspin.report.page import write_report
@@ -26,47 +30,74 @@ from blockspin.summary import answers_file
 QUESTION = "retrace"
 
 
-def run(config: RunConfig, *, folder: Path | None = None, resume: bool = False) -> Path:
+def run(config: RunConfig, *, folder: Path | None = None, resume: bool = False, shared: Path | None = None) -> Path:
     """Carry out a run and return its folder.
 
     Args:
         config: What to do; blank fields get the built-in example.
         folder: Where to; by default where the configuration says, or the next free name beside it.
         resume: Finish a run that was interrupted in ``folder``.
+        shared: Folder of states that equal passes of several runs share, or None.
 
     Raises:
         BlockspinError: Naming what cannot be used and what to do; nothing is written before all of it was checked.
         KeyboardInterrupt: After Ctrl-C, saying how to go on.
     """
-    config, steps = resolved(config), Steps()
+    config = resolved(config)
     with torch_threads(config.threads):
-        with steps.step("drawing the records"):
-            material = open_material(config)
-        study, cost = Study.prepare(config, material, steps)
+        study = replace(prepared(config), shared=shared)
         place = folder or _free(config)
-        widths = [shape.numel() for shape in study.shapes.values()]
-        rows, moments = 4 * len(material.sample) * sum(widths), sum(8 * width**2 for width in widths)
-        steps.say(
-            f"{len(material.sample)} of {material.sample.total} records, {len(widths)} layers: about "
-            f"{2 * cost.seconds / config.workers:.0f} s for the network and its untrained copy; "
-            f"{(cost.parameter_bytes + cost.batch_bytes + 2 * moments) / 1e6:.0f} MB a worker beside the packages, "
-            f"{(config.groups * moments + rows) / 1e6:.0f} MB of disk while it runs"
-        )
-        require_space(place, config.groups * moments + 2 * rows)
         open_folder(place, config.to_toml(), resume=resume)
-        try:
-            _carry_out(study, place)
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"What is done is kept. Go on with: blockspin run --resume {place}") from None
+        with resumable(f"blockspin run --resume {place}"):
+            carry_out(study, place)
     return place
 
 
-def _carry_out(study: Study, folder: Path) -> None:
-    """Measure the flows, ask the question, write the folder."""
+def prepared(config: RunConfig) -> Study:
+    """Open what a resolved configuration names, say what the run will cost, and refuse what cannot work.
+
+    Raises:
+        MemoryBudgetError: If the memory of the configuration is not enough.
+        DiskSpaceError: If the disk has no room for the states.
+    """
+    steps = Steps()
+    with steps.step("drawing the records"):
+        material = open_material(config)
+    study, cost = Study.prepare(config, material, steps)
+    sample, disk = material.sample, disk_needed(study, cost)
+    steps.say(f"{len(sample)} of {sample.total} records, {len(study.shapes)} layers; {disk / 1e6:.0f} MB of disk")
+    need = memory_needed(study, cost)
+    fitted = within(need, size_of(config.memory))
+    steps.say(f"memory: about {fitted}")
+    steps.say(f"time: about {2 * cost.seconds / max(fitted.workers, 1):.0f} s for the network and its untrained copy")
+    require_space(config.folder(), disk)
+    if fitted.workers < need.workers:
+        steps.say(f"{fitted.workers} of {need.workers} workers fit into the memory that was given")
+        study = replace(study, workers=fitted.workers)
+    return study
+
+
+@contextmanager
+def resumable(command: str) -> Iterator[None]:
+    """Word Ctrl-C so that it says how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"What is done is kept. Go on with: {command}") from None
+
+
+def carry_out(study: Study, folder: Path, merged: Sequence[str] = ()) -> None:
+    """Measure the flows, ask the question, write the folder.
+
+    Args:
+        study: The run under way.
+        folder: Its folder.
+        merged: What was found when parts of the passes were put together, where they were.
+    """
     _keep_checkpoints(study.material, folder, study.steps)
-    states, data, passes = folder / "states", study.data(), study.passes()
-    network, parts = study.depth(NETWORK, passes[NETWORK], states, data)
-    untrained, _ = study.depth(UNTRAINED, passes[UNTRAINED], states, data)
+    data, passes = study.data(), study.passes()
+    network, parts = study.depth(NETWORK, passes[NETWORK], folder, data)
+    untrained, _ = study.depth(UNTRAINED, passes[UNTRAINED], folder, data)
     explicit, exchanged = study.explicit(parts)
     with study.steps.step("asking whether the levels lie on the network's flow"):
         controls = {untrained.name: untrained, **explicit_controls(explicit, generator=study.generator(3))}
@@ -74,12 +105,19 @@ def _carry_out(study: Study, folder: Path) -> None:
         answer = question.ask(network, explicit, controls=controls, generator=study.generator(4))
     flows = {"network": network, "untrained": untrained, "explicit": explicit, "exchanged": exchanged}
     about = {**_about(study), "untrained": passes[UNTRAINED].network.how}
-    _write(study, folder, answer, flows, about)
+    _write(study, folder, answer, flows, about, merged)
     if not study.config.keep_states:
-        shutil.rmtree(states, ignore_errors=True)
+        shutil.rmtree(folder / "states", ignore_errors=True)
 
 
-def _write(study: Study, folder: Path, answer: Answer, flows: Mapping[str, Flow], about: Mapping[str, Any]) -> None:
+def _write(
+    study: Study,
+    folder: Path,
+    answer: Answer,
+    flows: Mapping[str, Flow],
+    about: Mapping[str, Any],
+    parts: Sequence[str],
+) -> None:
     with study.steps.step("writing the run folder"):
         for slug, flow in flows.items():
             write_flow(folder, slug, flow)
@@ -88,8 +126,8 @@ def _write(study: Study, folder: Path, answer: Answer, flows: Mapping[str, Flow]
         shown = gallery.levels(flows["explicit"], contents, modality, generator=study.generator(5))
         write_json(folder / "levels.json", shown)
         hashes = {"weights": study.reading.network.weights_hash(), "reading": study.reading.fingerprint}
-        seconds = study.steps.seconds
-        write_json(folder / "manifest.json", manifest(seed=study.config.seed, seconds=seconds, hashes=hashes))
+        seconds, seed = study.steps.seconds, study.config.seed
+        write_json(folder / "manifest.json", manifest(seed=seed, seconds=seconds, hashes=hashes, parts=parts))
     with study.steps.step("writing the report"):
         write_report(folder)
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from blockspin.engine._statefile import write_bytes
 from blockspin.errors import DiskSpaceError, RunFolderError
 from blockspin.flow import Flow
 
@@ -54,17 +54,27 @@ def require_space(folder: Path, needed: int) -> None:
         )
 
 
+def join_folder(folder: Path, config_toml: str) -> Path:
+    """Create the folder of a run, or open it where a run of the same configuration has begun, on this machine or not.
+
+    Raises:
+        RunFolderError: If it belongs to another configuration, or holds something else.
+    """
+    if not (folder / "config.toml").is_file():
+        if folder.exists() and any(path.suffix != ".tmp" for path in folder.iterdir()):
+            raise RunFolderError(f"{folder} holds no run", "Choose another --out.")
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / "config.toml", config_toml)  # several machines may do so at once: they write the same
+    return open_folder(folder, config_toml, resume=True)
+
+
 def write_text(path: Path, text: str) -> None:
-    """Write a file so that it is either the old one or the whole new one."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write a file so that it is either the old one or the whole new one.
+
+    Raises:
+        DiskSpaceError: If the disk is full.
+    """
+    write_bytes(path, text.encode())
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -87,14 +97,24 @@ def write_flow(folder: Path, slug: str, flow: Flow) -> str:
     return place.name
 
 
-def manifest(*, seed: int, seconds: Mapping[str, float], hashes: Mapping[str, str]) -> dict[str, Any]:
-    """Return what is needed to repeat a run or to explain why a repetition differs."""
+def machine() -> dict[str, Any]:
+    """Return what carries out a run: versions, processor, platform."""
     return {
         "versions": {"python": platform.python_version(), **_versions()},
         "processor": _processor(),
         "platform": platform.platform(),
+    }
+
+
+def manifest(
+    *, seed: int, seconds: Mapping[str, float], hashes: Mapping[str, str], parts: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return what is needed to repeat a run or to explain why a repetition differs."""
+    return {
+        **machine(),
         "git_revision": _revision(),
         "seed": seed,
+        "parts": list(parts),
         "seconds": {step: round(time, 2) for step, time in seconds.items()},
         "hashes": dict(hashes),
         "command": " ".join(sys.argv[1:]),

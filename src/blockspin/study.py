@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,35 +11,29 @@ import torch
 
 from blockspin.capture.reading import ActivationPass, Estimate
 from blockspin.config import RunConfig
-from blockspin.engine.base import Executor, Task
-from blockspin.engine.in_memory import EnsemblePass
-from blockspin.engine.measure import Measured, Progress, measure
+from blockspin.engine.base import Executor, Pass, Task
+from blockspin.engine.kept import KeptPass
+from blockspin.engine.measure import Measured, Progress, measure, pass_key
 from blockspin.ensemble import Batch, Ensemble
-from blockspin.errors import BlockspinError, ConfigError
+from blockspin.errors import ConfigError
 from blockspin.flow import Flow
 from blockspin.flows.depth import depth_flow
 from blockspin.flows.iterate import iterate
 from blockspin.geometry import Geometry
 from blockspin.material import Material
-from blockspin.measurement import Measurement
+from blockspin.memory import guard, size_of
 from blockspin.observables.base import accumulate
 from blockspin.progress import Steps
 from blockspin.registry import member
 from blockspin.representations.base import Representation
-from blockspin.schemes.base import LiftingMap
+from blockspin.ruler import SINGLE, Ruler, possible, update
 
-SINGLE = ("covariance", "participation-ratio", "cumulants")
-"""What is measured at every point of a flow."""
-PAIR = "cka"
-"""What is measured between neighbouring points."""
 NETWORK, UNTRAINED = "network", "untrained network"
 DATA = "data"
 """Label of the data as the first point of the implicit flow."""
-LIFTED = " lifted"
 
 Parts = tuple[Ensemble, Ensemble]
 """The part that schemes are fitted on, and the part that is measured: the kernel sample."""
-Numbers = dict[str, dict[str, Measurement]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +47,8 @@ class Study:
         shapes: Sites and components of each layer's field.
         kernels: Samples that are measured; schemes are fitted on the others.
         steps: The clock.
+        shared: Folder of states that equal passes of several runs share, or None.
+        workers: Worker processes that fit into the memory given; 0 for as many as the configuration says.
     """
 
     config: RunConfig
@@ -62,6 +57,8 @@ class Study:
     shapes: Mapping[str, torch.Size]
     kernels: int
     steps: Steps
+    shared: Path | None = None
+    workers: int = 0
 
     @classmethod
     def prepare(cls, config: RunConfig, material: Material, steps: Steps) -> tuple[Study, Estimate]:
@@ -102,6 +99,9 @@ class Study:
         ensemble = Ensemble.of(noise, self._geometry(noise))
         self.config.scheme.fit(ensemble, generator=self.generator(0))
 
+    def _ruler(self) -> Ruler:
+        return Ruler(self.config.groups, self.config.threads, self.kernels, self.generator(1).initial_seed())
+
     def generator(self, stream: int) -> torch.Generator:
         """Return the randomness of one purpose."""
         return torch.Generator().manual_seed(1000 * self.config.seed + stream)
@@ -115,12 +115,22 @@ class Study:
         """
         if self.reading.representation.invertible:
             return None
-        name = "ngrams" if self.material.modality == "text" else "raw"
         with self.steps.step("reading the data as an ensemble"):
-            whole = member("representations", name)().ensemble(self.material.sample)
+            whole = member("representations", self._data_reading())().ensemble(self.material.sample)
             state = accumulate(self._rows_of(len(whole)).monoid, whole)
             shape = whole.values.shape[1:]
             return self._split(_ensemble(state, shape, whole.geometry))[1]
+
+    def data_width(self) -> int:
+        """Return the sites and components that the data have as an ensemble of their own; 0 where they make none."""
+        if self.reading.representation.invertible:
+            return 0
+        if self._data_reading() == "ngrams":
+            return member("representations", "ngrams")().sites
+        return torch.as_tensor(self.material.sample.records[0].content).numel()
+
+    def _data_reading(self) -> str:
+        return "ngrams" if self.material.modality == "text" else "raw"
 
     def passes(self) -> dict[str, ActivationPass]:
         """Return the readings of the run by the name of their flow: the network, and its untrained copy."""
@@ -138,17 +148,27 @@ class Study:
         counts = {**dict.fromkeys(inner, self.kernels), last: len(self.material.sample)}
         return {layer: Task(self._rows_of(count), (layer,)) for layer, count in counts.items()}
 
-    def depth(self, name: str, reading: ActivationPass, states: Path, data: Ensemble | None) -> tuple[Flow, Parts]:
+    def stored(self, name: str, reading: ActivationPass, folder: Path) -> Pass:
+        """Return the pass as it is carried out: with its activations kept in the run folder where that is asked for."""
+        if not self.config.activations:
+            return reading
+        return KeptPass(reading, folder / "activations" / slug(name), self.config.activations)
+
+    def states(self, name: str, reading: Pass, folder: Path) -> Path:
+        """Return where the states of a pass lie: in the run folder, or where equal passes of several runs share."""
+        return self.shared / pass_key(reading, self.tasks()) if self.shared else folder / "states" / slug(name)
+
+    def depth(self, name: str, reading: ActivationPass, folder: Path, data: Ensemble | None) -> tuple[Flow, Parts]:
         """Return the flow over depth, its ensembles on the kernel sample, and both parts of the last layer."""
-        tasks, rows = self.tasks(), self._row_tasks()
+        tasks, rows, stored = self.tasks(), self._row_tasks(), self.stored(name, reading, folder)
         with self.steps.step(f"reading the {name}", len(self.material.sample)) as advance:
             measured = measure(
-                reading,
+                stored,
                 tasks,
                 executor=self.executor(),
-                store=states / slug(name),
+                store=self.states(name, stored, folder),
                 generator=self.generator(1),
-                progress=advance,
+                progress=self.watched(advance),
             )
         numbered = tasks[: len(tasks) - len(rows)]
         with self.steps.step(f"measuring the {name}", len(numbered)) as advance:
@@ -156,8 +176,8 @@ class Study:
             ensembles = {layer: parts[1] for layer, parts in split.items()}
             if data is not None:
                 ensembles = {DATA: data, **ensembles}
-            numbers = {names[0]: found for names, found in _possible(measured, numbered, advance).items()}
-            _update(numbers, self._similarities(ensembles))
+            numbers = {names[0]: found for names, found in possible(measured, numbered, advance).items()}
+            update(numbers, self._ruler().similarities(ensembles))
         return depth_flow(name, ensembles, numbers), split[reading.layers[-1]]
 
     def _rows_of(self, count: int) -> Any:
@@ -175,11 +195,21 @@ class Study:
         """Both parts are drawn by hash, so that they are the same for every layer and for the data."""
         return whole.select(torch.arange(self.kernels, len(whole))), whole.select(torch.arange(self.kernels))
 
+    def watched(self, advance: Progress) -> Progress:
+        """Return a progress that also stops the run before it holds more memory than it may."""
+        limit = size_of(self.config.memory)
+
+        def advance_within(done: int, of: int) -> None:
+            guard(limit)
+            advance(done, of)
+
+        return advance_within
+
     def executor(self) -> Executor:
         """Return who carries out the passes."""
         cls = member("engine", self.config.executor)
-        known = [item.name for item in fields(cls) if item.name in vars(self.config)]
-        return cls(**{key: getattr(self.config, key) for key in known})
+        given = {**vars(self.config), "workers": self.workers or self.config.workers}
+        return cls(**{item.name: given[item.name] for item in fields(cls) if item.name in given})
 
     # --- explicit flows -----------------------------------------------------------------------------------------------
 
@@ -188,37 +218,12 @@ class Study:
         scheme = self.config.scheme
         with self.steps.step(f"coarse-graining by {scheme.name}"):
             forth, back = (
-                self._measured_levels(
+                self._ruler().levels(
                     iterate(pair, scheme, generator=self.generator(2), steps=self.config.steps or None, name=name)
                 )
                 for pair, name in ((parts, scheme.name), (parts[::-1], f"{scheme.name}, parts exchanged"))
             )
         return forth, back
-
-    def _measured_levels(self, flow: Flow) -> Flow:
-        levels = {scale.label: scale.ensemble for scale in flow}
-        lifted = {f"{label}{LIFTED}": field for label, field in _lifted(flow).items()}
-        kept = member("observables", "reconstruction")()
-        tasks = [Task(member("observables", key)(), (label,)) for label in levels for key in SINGLE]
-        tasks += [Task(kept, (flow[0].label, name)) for name in lifted]
-        numbers: Numbers = {}
-        for names, found in self._in_memory({**levels, **lifted}, tasks).items():
-            _update(numbers, {names[-1].removesuffix(LIFTED): found})
-        _update(numbers, self._similarities(levels))
-        return flow.with_measurements(numbers)
-
-    def _similarities(self, ensembles: Mapping[str, Ensemble]) -> Numbers:
-        """Return the debiased CKA of every point with the one before it, by label."""
-        cka = member("observables", PAIR)(limit=self.kernels)
-        found = self._in_memory(ensembles, [Task(cka, pair) for pair in pairwise(ensembles)])
-        return {pair[1]: numbers for pair, numbers in found.items()}
-
-    def _in_memory(self, ensembles: Mapping[str, Ensemble], tasks: Sequence[Task]) -> dict[tuple[str, ...], Any]:
-        if not tasks:
-            return {}
-        reading = EnsemblePass.of(ensembles, groups=self.config.groups)
-        serial = member("engine", "serial")(threads=self.config.threads)
-        return _possible(measure(reading, tasks, executor=serial, store=None, generator=self.generator(1)), tasks)
 
 
 def slug(name: str) -> str:
@@ -229,38 +234,3 @@ def slug(name: str) -> str:
 def _ensemble(state: Mapping[str, torch.Tensor], shape: torch.Size, geometry: Geometry) -> Ensemble:
     values = state["first"].reshape(-1, *shape)
     return Ensemble(Batch(values, state["ids"], state["units"], state["weights"]), geometry)
-
-
-def _possible(
-    measured: Measured, tasks: Sequence[Task], advance: Progress | None = None
-) -> dict[tuple[str, ...], dict[str, Measurement]]:
-    """Return the numbers of all tasks that the data suffice for; the others yield no number."""
-    rows: dict[tuple[str, ...], dict[str, Measurement]] = {}
-    for done, task in enumerate(tasks, 1):
-        if advance is not None:
-            advance(done, len(tasks))
-        try:
-            found = measured.measurement(task)
-        except BlockspinError:
-            continue
-        named = {f"{task.estimator.name}/{quantity}": number for quantity, number in found.items()}
-        rows.setdefault(task.names, {}).update(named)
-    return rows
-
-
-def _update(numbers: Numbers, more: Mapping[str, Mapping[str, Measurement]]) -> None:
-    for label, found in more.items():
-        numbers.setdefault(label, {}).update(found)
-
-
-def _lifted(flow: Flow) -> dict[str, Ensemble]:
-    """Return each level carried back to the sites of the first, as far as every map on the way can be undone."""
-    first, rows = flow[0].ensemble, {}
-    for index in range(1, len(flow)):
-        if not isinstance(flow[index].map, LiftingMap):
-            break
-        values = flow[index].ensemble.values
-        for scale in flow.scales[index:0:-1]:
-            values = scale.map.lift(values / torch.as_tensor(scale.factor, dtype=values.dtype))
-        rows[flow[index].label] = first.with_values(values)
-    return rows

@@ -37,11 +37,17 @@ def _options() -> type:
 Options = _options()
 
 
+def given_options(options: Any) -> dict[str, Any]:
+    """Return the fields of the configuration that were given."""
+    return {key: value for key, value in vars(options or Options()).items() if value is not None}
+
+
 def command(
     config: Path | None = None,
     /,
     *,
     resume: Path | None = None,
+    shard: str | None = None,
     options: Annotated[Options | None, Parameter(name="*")] = None,  # type: ignore[valid-type]
 ) -> int:
     """Take a network and data to a run folder with its report; the built-in example without arguments.
@@ -49,18 +55,32 @@ def command(
     Args:
         config: A TOML file; options given beside it replace its values.
         resume: Folder of a run that was interrupted, to be finished.
+        shard: Carry out but one part of the passes, as 3/16 for the third of sixteen; finish with blockspin merge.
         options: The fields of the configuration.
     """
-    given = {key: value for key, value in vars(options or Options()).items() if value is not None}
+    given = given_options(options)
     if resume is not None:
-        if config is not None or given:
-            raise RunFolderError(f"{resume} has its configuration already", "Give --resume alone.")
-        config = resume / "config.toml"
-        if not config.is_file():
-            raise RunFolderError(f"{resume} holds no config.toml", "Give the folder of a run that was begun.")
-    base = RunConfig() if config is None else RunConfig.from_toml(config)
+        return _resumed(resume, alone=config is None and not given and shard is None)
+    wanted = (RunConfig() if config is None else RunConfig.from_toml(config)).with_options(given)
+    if shard is not None:
+        from blockspin.divided import run_part
+        from blockspin.engine.parts import Part
+
+        print(run_part(wanted, Part.parse(shard)))
+        return 0
     from blockspin.run import run  # heavy, and not needed to refuse a mistake
 
-    folder = run(base.with_options(given), folder=resume, resume=resume is not None)
-    print(folder / "report.html")
+    print(run(wanted) / "report.html")
+    return 0
+
+
+def _resumed(folder: Path, *, alone: bool) -> int:
+    if not alone:
+        raise RunFolderError(f"{folder} has its configuration already", "Give --resume alone.")
+    if not (folder / "config.toml").is_file():
+        raise RunFolderError(f"{folder} holds no config.toml", "Give the folder of a run that was begun.")
+    config = RunConfig.from_toml(folder / "config.toml")
+    from blockspin.run import run
+
+    print(run(config, folder=folder, resume=True) / "report.html")
     return 0

@@ -9,7 +9,7 @@ from typing import overload
 
 import torch
 
-from blockspin.engine._statefile import Work
+from blockspin.engine._statefile import Work, fingerprint_of
 from blockspin.engine._tally import Tally, effective_units
 from blockspin.engine.base import Executor, Pass, Shard, Task
 from blockspin.engine.errorbars import measure_error, merged
@@ -150,6 +150,11 @@ def distinct_works(tasks: Sequence[Task]) -> tuple[Work, ...]:
         if task.work not in works:
             works.append(task.work)
     return (*works, (Tally(), tasks[0].names[:1]))
+
+
+def pass_key(reading: Pass, tasks: Sequence[Task]) -> str:
+    """Return a short name of what is read and what is added up, the same for equal passes."""
+    return fingerprint_of(reading, distinct_works(tasks))[:16]
 
 
 def _check_tasks(tasks: Sequence[Task]) -> None:

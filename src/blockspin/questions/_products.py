@@ -10,7 +10,7 @@ from torch import Tensor
 
 from blockspin.ensemble import Ensemble
 from blockspin.errors import AlignmentError, TooFewSamplesError
-from blockspin.observables.base import gram_of
+from blockspin.questions.base import BLOCK
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,8 @@ def products(ensembles: Sequence[Ensemble], pairs: Iterable[tuple[int, int]], ma
     """Return the unbiased products of the pairs asked for, on every subset of the samples at once.
 
     The U-statistic HSIC_1 of song2012 on a subset S needs the sum of K * L over S x S and the row sums of K and L over
-    S; both are matrix products with the masks. Kernels are centred and scaled first, so that float32 keeps six digits.
+    S; both are matrix products with the masks. Fields are centred and scaled first, so that float32 keeps six digits.
+    A stretch of rows of all kernels is in memory at a time, never a whole kernel.
 
     Args:
         ensembles: The points, aligned.
@@ -80,18 +81,34 @@ def products(ensembles: Sequence[Ensemble], pairs: Iterable[tuple[int, int]], ma
     """
     z = masks.T.to(torch.float32)
     m = masks.sum(1).to(torch.float64)
-    kernels = [_kernel(ensemble.values) for ensemble in ensembles]
-    rows = [((K @ z) * z).to(torch.float64) for K in kernels]
-    values = torch.full((len(masks), len(kernels), len(kernels)), torch.nan, dtype=torch.float64)
-    for i, j in sorted({(min(p), max(p)) for p in pairs} | {(k, k) for k in range(len(kernels))}):
-        inner = (((kernels[i] * kernels[j]) @ z) * z).sum(0, dtype=torch.float64)
-        total = rows[i].sum(0) * rows[j].sum(0) / ((m - 1) * (m - 2))
-        cross = (rows[i] * rows[j]).sum(0) * 2 / (m - 2)
-        values[:, i, j] = values[:, j, i] = (inner + total - cross) / (m * (m - 3))
+    fields = [_field(ensemble.values) for ensemble in ensembles]
+    chosen = sorted({(min(p), max(p)) for p in pairs} | {(k, k) for k in range(len(fields))})
+    inner = torch.zeros(len(chosen), len(masks), dtype=torch.float64)
+    sums = torch.zeros(len(fields), len(masks), dtype=torch.float64)
+    crossed = torch.zeros_like(inner)
+    for stretch in torch.arange(len(z)).split(max(1, BLOCK // (4 * len(z) * len(fields)))):
+        kernels = [_kernel_rows(field, stretch) for field in fields]
+        rows = [((K @ z) * z[stretch]).to(torch.float64) for K in kernels]
+        sums += torch.stack([row.sum(0) for row in rows])
+        for index, (i, j) in enumerate(chosen):
+            inner[index] += (((kernels[i] * kernels[j]) @ z) * z[stretch]).sum(0, dtype=torch.float64)
+            crossed[index] += (rows[i] * rows[j]).sum(0)
+    values = torch.full((len(masks), len(fields), len(fields)), torch.nan, dtype=torch.float64)
+    for index, (i, j) in enumerate(chosen):
+        total = sums[i] * sums[j] / ((m - 1) * (m - 2))
+        values[:, i, j] = values[:, j, i] = (inner[index] + total - crossed[index] * 2 / (m - 2)) / (m * (m - 3))
     return Products(values)
 
 
-def _kernel(values: Tensor) -> Tensor:
-    K = gram_of(values)
-    K = K - torch.diag(K.diagonal())
-    return (K / K.square().mean().sqrt().clamp(min=torch.finfo(torch.float64).tiny)).to(torch.float32)
+def _field(values: Tensor) -> Tensor:
+    """Return a field [samples, D] centred, its samples of unit mean square, in the dtype that products are taken in."""
+    x = values.flatten(1).to(torch.float64)
+    x = x - x.mean(0)
+    return x / x.square().sum(1).mean().sqrt().clamp(min=torch.finfo(torch.float64).tiny)
+
+
+def _kernel_rows(field: Tensor, rows: Tensor) -> Tensor:
+    """Return some rows of the linear kernel, float32 [rows, samples], without its diagonal."""
+    K = (field[rows] @ field.T).to(torch.float32)
+    K[torch.arange(len(rows)), rows] = 0
+    return K

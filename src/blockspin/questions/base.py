@@ -11,6 +11,9 @@ import torch
 from blockspin.answer import Answer
 from blockspin.flow import Flow
 
+BLOCK = 128 * 2**20
+"""Bytes of kernels between samples that a question holds at once."""
+
 
 class Question(abc.ABC):
     """One question of the roadmap. Members are frozen dataclasses whose fields are its options."""

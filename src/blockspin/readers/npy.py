@@ -29,7 +29,7 @@ def read(path: Path, column: str) -> Iterator[Item]:
             "Give real numbers with the records along the first axis.",
         )
     for number, row in enumerate(array):
-        content = np.asarray(row, dtype=np.float32)
+        content = np.array(row, dtype=np.float32)  # a copy: the file is mapped for reading alone
         if not np.isfinite(content).all():
             raise UnreadableRecordError(f"{path.name}, record {number} holds NaN or infinity", "Remove it.")
         yield content, f"{path.name}, record {number}"

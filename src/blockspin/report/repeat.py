@@ -34,6 +34,7 @@ def section(run: RunFolder) -> Section:
     tables = (
         ("Versions and machine", [*about["versions"].items(), *machine]),
         ("Hashes", list(about["hashes"].items())),
+        ("Parts put together", list(enumerate(about.get("parts", ()), 1))),
         (f"Times, {sum(about['seconds'].values()):.0f} seconds in all", _times(about["seconds"])),
     )
     return Section("Repeat this run", fill(BODY, config=run.config, tables=tables))
