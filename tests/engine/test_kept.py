@@ -4,11 +4,11 @@ import pytest
 import torch
 from passes import TASKS, Failing, Logged, plain, small_pass
 
-from blockspin.engine.kept import KeptPass
+from blockspin.engine.kept import KeptPass, kept_batches
 from blockspin.engine.measure import measure
 from blockspin.engine.process import Process
 from blockspin.engine.serial import Serial
-from blockspin.errors import ConfigError, NonFiniteError
+from blockspin.errors import ConfigError, CorruptStateError, NonFiniteError
 
 
 def run(reading, executor=None, store=None):
@@ -43,6 +43,16 @@ def test_batches_come_as_they_were(tmp_path):
         for name, batch in kept.items():
             for key in ("values", "ids", "units", "weights"):
                 assert torch.equal(getattr(batch, key), getattr(plain_joint[name], key))
+
+
+def test_what_was_kept_is_read_without_the_pass(tmp_path):
+    reading = KeptPass(small_pass(), tmp_path)
+    run(reading)
+    expected = [joint for shard in small_pass().shards() for joint in small_pass().batches(shard)]
+    for kept, plain_joint in zip(kept_batches(tmp_path), expected, strict=True):
+        assert all(torch.equal(kept[name].values, plain_joint[name].values) for name in plain_joint)
+    with pytest.raises(CorruptStateError, match="holds no activations"):
+        next(kept_batches(tmp_path / "nothing"))
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "text"])

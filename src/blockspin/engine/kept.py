@@ -75,6 +75,19 @@ class KeptPass(Pass):
         yield from joints
 
 
+def kept_batches(folder: Path) -> Iterator[Joint]:
+    """Yield the joint batches that a pass has kept in a folder, shard by shard, without the network.
+
+    Raises:
+        CorruptStateError: If there is none, or a file is damaged: resume the run that wrote it.
+    """
+    files = sorted(folder.glob("shard-*.safetensors"))
+    if not files:
+        raise CorruptStateError(f"{folder} holds no activations", "Give activations/PASS of a run that kept them.")
+    for file in files:
+        yield from _read(file)
+
+
 def _rounded(joint: Joint, dtype: torch.dtype) -> Joint:
     return {name: batch.with_values(batch.values.to(dtype).to(torch.float32)) for name, batch in joint.items()}
 
@@ -91,8 +104,8 @@ def _encode(joints: Sequence[Joint], fingerprint: str, dtype: torch.dtype) -> by
     return save(tensors, metadata={"blockspin": json.dumps(about)})
 
 
-def _read(path: Path, fingerprint: str) -> list[Joint]:
-    """Return the joint batches of a file.
+def _read(path: Path, fingerprint: str | None = None) -> list[Joint]:
+    """Return the joint batches of a file, whichever pass it is of where no fingerprint is given.
 
     Raises:
         CorruptStateError: If it is missing, damaged, or of another pass.
@@ -101,6 +114,7 @@ def _read(path: Path, fingerprint: str) -> list[Joint]:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {})["blockspin"])
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        fingerprint = about["fingerprint"] if fingerprint is None else fingerprint
         if about["fingerprint"] != fingerprint or about["sha256"] != checksum(fingerprint, tensors):
             raise CorruptStateError(f"{path} is damaged, or of another pass")
         fields = {name: _field(tensors, f"{number:04d}/") for number, name in enumerate(about["names"])}
