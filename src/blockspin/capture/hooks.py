@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from blockspin.errors import MissingModelError, ShapeError
 
 Edit = Callable[[Tensor, Layout], Tensor]
 """From an activation [passages, positions, d] and its layout to what replaces it."""
+Kept = TypeVar("Kept")
 
 
 class _Deepest(Exception):  # noqa: N818 - not an error: the pass has seen all that it was asked for
@@ -23,12 +24,21 @@ class _Deepest(Exception):  # noqa: N818 - not an error: the pass has seen all t
 
 
 def capture(network: Network, inputs: dict[str, Tensor], layers: Sequence[str]) -> dict[str, Tensor]:
-    """Return the activations of some layers, each [passages, positions, d], stopping at the deepest.
+    """Return the activations of some layers, each [passages, positions, d]: see ``capture_as``."""
+    return capture_as(lambda layer, activation: activation.clone(), network, inputs, layers)
+
+
+def capture_as(
+    read: Callable[[str, Tensor], Kept], network: Network, inputs: dict[str, Tensor], layers: Sequence[str]
+) -> dict[str, Kept]:
+    """Return what ``read`` makes of the activations of some layers, stopping at the deepest.
 
     The forward pass is the network's own, bit for bit; nothing is left behind, not even after an exception. A module
     that runs several times is read at its first run.
 
     Args:
+        read: From a layer and its activation [passages, positions, d] to what is kept of it. It is called while the
+            network runs: what it returns shares no memory with the activation, since a later module may work in place.
         network: The network, in eval mode.
         inputs: Encoded inputs of one batch.
         layers: Module paths, with the ending ":input" for what goes in rather than what comes out and ":head.K" for one
@@ -41,14 +51,14 @@ def capture(network: Network, inputs: dict[str, Tensor], layers: Sequence[str]) 
         ShapeError: If a layer returns no tensor.
     """
     network.require_eval()
-    found: dict[str, Tensor] = {}
+    found: dict[str, Kept] = {}
     passages, positions = network.encoder.mask(inputs).shape
     places = {layer: network.places.place(layer) for layer in layers}
 
     def keep(layer: str, value: Any) -> None:
         if layer not in found:
             rows = places[layer].part(rows_of(_first_tensor(value), passages, positions))
-            found[layer] = rows.detach().clone()  # a later module may work in place
+            found[layer] = read(layer, rows.detach())
             if len(found) == len(layers):
                 raise _Deepest
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from blockspin.capture.base import Layout, Network
-from blockspin.capture.hooks import capture, reached
+from blockspin.capture.hooks import capture_as, reached
 from blockspin.capture.origin import Origin
 from blockspin.capture.recipe import NetworkRecipe
 from blockspin.engine.base import Pass, Shard
@@ -143,12 +143,18 @@ class ActivationPass(Pass):
             NonFiniteError: If an activation is NaN or infinite, naming the layer and the record.
         """
         inputs, layout = self.network.run([self.sample.records[i].content for i in rows.tolist()])
-        found = capture(self.network, inputs, self.layers)
-        return {layer: self._batch(layer, activation, layout, rows) for layer, activation in found.items()}
+        batch_of = self.representation.reader(layout, self.sample.ids[rows], self.sample.units[rows])
 
-    def _batch(self, layer: str, activation: Tensor, layout: Layout, rows: Tensor) -> Batch:
-        batch = self.representation.read(activation, layout, self.sample.ids[rows], self.sample.units[rows])
-        if not bool(torch.isfinite(batch.values).all()):
+        def read(layer: str, activation: Tensor) -> Batch:
+            return self._checked(layer, activation, batch_of(activation), layout, rows)
+
+        return capture_as(read, self.network, inputs, self.layers)
+
+    def _checked(self, layer: str, activation: Tensor, batch: Batch, layout: Layout, rows: Tensor) -> Batch:
+        """Return a batch that is finite and has memory of its own."""
+        if _shares_memory(batch.values, activation):
+            batch = batch.with_values(batch.values.clone())
+        if not bool(torch.isfinite(batch.values.sum())):  # a sum is finite only where all of it is
             bad = (~torch.isfinite(activation).all(dim=2) & counted(activation, layout)).any(dim=1).cpu()
             where = self.sample.records[int(rows[bad][0])].where if bool(bad.any()) else "numbers too large for float32"
             check_finite(batch.values, f"layer {layer!r}, read from {where},", batch.ids)
@@ -170,6 +176,10 @@ class ActivationPass(Pass):
         """Send the recipe to a worker, not what was opened from it."""
         kept = set(self.__dataclass_fields__)
         return {key: value for key, value in vars(self).items() if key in kept}
+
+
+def _shares_memory(first: Tensor, second: Tensor) -> bool:
+    return first.untyped_storage().data_ptr() == second.untyped_storage().data_ptr()
 
 
 def architecture(module: nn.Module) -> str:

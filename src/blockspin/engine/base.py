@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -88,10 +88,30 @@ class Executor(abc.ABC):
         """Yield the states of every shard, one state a work, in the order of ``shards``."""
 
 
+ROWS = 256
+"""Joint batches of a shard are put together until they hold this many samples: sums over a few rows cost as much."""
+
+
 def states_of_shard(reading: Pass, works: Sequence[tuple[Monoid, tuple[str, ...]]], shard: Shard) -> list[State]:
     """Carry out one shard: the inner loop that every executor shares."""
-    states = [monoid.start() for monoid, _ in works]
-    for joint in reading.batches(shard):
-        for i, (monoid, names) in enumerate(works):
-            states[i] = monoid.add(states[i], *(joint[name] for name in names))
-    return states
+    sums = [(monoid.running(), names) for monoid, names in works]
+    for joint in _put_together(reading.batches(shard)):
+        for running, names in sums:
+            running.add(*(joint[name] for name in names))
+    return [running.state() for running, _ in sums]
+
+
+def _put_together(joints: Iterable[dict[str, Batch]]) -> Iterator[dict[str, Batch]]:
+    """Yield joint batches of at least ``ROWS`` samples, but for the last; which ones depends on the shard alone."""
+    held: list[dict[str, Batch]] = []
+    for joint in joints:
+        held.append(joint)
+        if sum(max(map(len, each.values())) for each in held) >= ROWS:
+            yield _joined(held)
+            held = []
+    if held:
+        yield _joined(held)
+
+
+def _joined(joints: Sequence[dict[str, Batch]]) -> dict[str, Batch]:
+    return joints[0] if len(joints) == 1 else {name: Batch.join(joint[name] for joint in joints) for name in joints[0]}

@@ -11,11 +11,9 @@ from torch import Tensor
 from blockspin.ensemble import Batch, check_finite
 from blockspin.errors import TooFewSamplesError
 from blockspin.law import GaussianLaw, Source
-from blockspin.observables.base import Monoid, Observable, State, accumulate, total_weight
+from blockspin.observables._running import RunningMoments
+from blockspin.observables.base import Monoid, Observable, State, accumulate
 from blockspin.registry import register
-
-SLICE = 256
-"""Samples in one product: sums inside it are in the dtype of the field, beyond it in float64."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +21,8 @@ class Moments(Monoid):
     """Weight, mean and centred scatter of the flattened field, merged by the formula of Chan, Golub and LeVeque.
 
     State: "weight" [], "squares" [] (sum of squared weights), "mean" [D], "scatter" [D, D], all float64, with
-    D = sites * components. Batches are centred on their own mean before the product, so that large means (massive
-    activations) cost no digits even where the product is float32.
+    D = sites * components. Every few hundred samples are centred near their own mean before the product, so that large
+    means (massive activations) cost no digits even where the product is float32; no float64 copy of a field is made.
     """
 
     def start(self) -> State:
@@ -36,26 +34,21 @@ class Moments(Monoid):
         (batch,) = batches
         if not len(batch):
             return state
-        x, w = batch.values.flatten(1), batch.weights
-        weight = total_weight(batch)
-        mean = (w @ x.to(torch.float64)) / weight
-        centred = x - mean.to(x.dtype)
-        weighted = centred * w.to(x.dtype)[:, None]
-        scatter = torch.zeros(x.shape[1], x.shape[1], dtype=torch.float64)
-        for a, b in zip(weighted.split(SLICE), centred.split(SLICE), strict=True):
-            scatter += a.T @ b
-        slip = (w @ centred.to(torch.float64)) / weight  # rounding of the centre
-        scatter = scatter - weight * torch.outer(slip, slip)
-        return self.merge(state, {"weight": weight, "squares": w.square().sum(), "mean": mean, "scatter": scatter})
+        running = self.running()
+        running.add(batch)
+        return self.merge(state, running.state())
+
+    def running(self) -> RunningMoments:
+        """Return sums that are added to in place."""
+        return RunningMoments()
 
     def merge(self, first: State, second: State) -> State:
         """Merge two parts."""
         if not first or not second:
             return first or second
         weight = first["weight"] + second["weight"]
-        gap = second["mean"] - first["mean"]
-        share = second["weight"] / weight
-        scatter = first["scatter"] + second["scatter"] + (first["weight"] * share) * torch.outer(gap, gap)
+        gap, share = second["mean"] - first["mean"], second["weight"] / weight
+        scatter = (first["scatter"] + second["scatter"]).addr_(gap, gap, alpha=float(first["weight"] * share))
         mean = first["mean"] + share * gap
         return {"weight": weight, "squares": first["squares"] + second["squares"], "mean": mean, "scatter": scatter}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -33,6 +34,10 @@ class Representation(abc.ABC):
             ids: int64 [passages].
             units: int64 [passages].
         """
+
+    def reader(self, layout: Layout, ids: Tensor, units: Tensor) -> Callable[[Tensor], Batch]:
+        """Return what reads every layer of one batch; what is the same for all of them may be worked out once."""
+        return lambda activation: self.read(activation, layout, ids, units)
 
     @abc.abstractmethod
     def geometry(self, field: Tensor) -> Geometry:
