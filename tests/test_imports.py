@@ -40,7 +40,7 @@ FREE = {"tethers": {"cli", "report"}, "cli": set()}
 """Folders that may import anything but these."""
 DRIVERS = {
     *("config", "options", "run", "study", "material", "controls", "gallery", "summary", "progress", "run_folder"),
-    *("budget", "memory", "divided", "sweep", "ruler"),
+    *("budget", "memory", "divided", "sweep", "ruler", "contents"),
 }
 """What carries out a run: nobody else imports it."""
 LOOK_UP = {"tethers", "cli"}

@@ -122,7 +122,7 @@ def _write(
         for slug, flow in flows.items():
             write_flow(folder, slug, flow)
         write_json(folder / "answers.json", answers_file(answer, flows, study.config.scheme, about))
-        contents, modality = study.material.contents, study.material.modality
+        contents, modality = study.contents(), study.material.modality
         shown = gallery.levels(flows["explicit"], contents, modality, generator=study.generator(5))
         write_json(folder / "levels.json", shown)
         hashes = {"weights": study.reading.network.weights_hash(), "reading": study.reading.fingerprint}

@@ -9,8 +9,10 @@ from typing import Any
 
 import torch
 
+from blockspin.capture.hooks import capture_as
 from blockspin.capture.reading import ActivationPass, Estimate
 from blockspin.config import RunConfig
+from blockspin.contents import PlaceContents
 from blockspin.engine.base import Executor, Pass, Task
 from blockspin.engine.kept import KeptPass
 from blockspin.engine.measure import Measured, Progress, measure, pass_key
@@ -131,6 +133,16 @@ class Study:
 
     def _data_reading(self) -> str:
         return "ngrams" if self.material.modality == "text" else "raw"
+
+    def contents(self) -> Mapping[int, Any]:
+        """Return what each sample was read from, by its id."""
+        if not self.reading.representation.invertible:
+            return self.material.contents
+        network, sample, last = self.reading.network, self.material.sample, self.reading.layers[-1]
+        longest = max(sample.records, key=lambda record: network.encoder.cost(record.content))
+        inputs, _ = network.run([longest.content])
+        positions = capture_as(lambda layer, activation: activation.shape[1], network, inputs, (last,))
+        return PlaceContents(sample, positions[last])
 
     def passes(self) -> dict[str, ActivationPass]:
         """Return the readings of the run by the name of their flow: the network, and its untrained copy."""
