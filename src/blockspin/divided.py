@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from blockspin.config import RunConfig
+from blockspin.engine._files import locked
 from blockspin.engine._threads import torch_threads
 from blockspin.engine.parts import Agreement, Part, check_part, measure_part, merge_parts, parts_in
 from blockspin.errors import MergeError, RunFolderError
@@ -38,7 +39,7 @@ def run_part(config: RunConfig, part: Part) -> Path:
         study = prepared(config)
         place = config.folder()
         join_folder(place, config.to_toml())
-        with resumable(f"blockspin run {place / 'config.toml'} --shard {part}"):
+        with resumable(place, f"blockspin run {place / 'config.toml'} --shard {part}"):
             for name, reading in study.passes().items():
                 stored, states = study.stored(name, reading, place), place / "states" / slug(name)
                 total = sum(shard.samples for shard in part.plan(sorted(stored.shards())))
@@ -80,7 +81,8 @@ def merge(folders: Sequence[Path], out: Path | None = None) -> Path:
     with torch_threads(config.threads):
         study = prepared(config)
         open_folder(place, config.to_toml(), resume=out is None)
-        with resumable(f"blockspin merge {' '.join(map(str, folders))}" + (f" --out {out}" if out else "")):
+        command = f"blockspin merge {' '.join(map(str, folders))}" + (f" --out {out}" if out else "")
+        with resumable(place, command), locked(place / "states"):
             agreements = [line for name in study.passes() for line in _merge_pass(study, name, folders, place)]
             carry_out(study, place, merged=agreements)
     return place

@@ -16,6 +16,7 @@ from blockspin.answer import Answer
 from blockspin.budget import disk_needed, memory_needed, within
 from blockspin.config import RunConfig
 from blockspin.controls import explicit_controls
+from blockspin.engine._files import FULL, locked, unwritable
 from blockspin.engine._threads import torch_threads
 from blockspin.flow import Flow
 from blockspin.material import HOW_TO_GET_THE_EXAMPLE, Material, open_material, resolved
@@ -48,7 +49,7 @@ def run(config: RunConfig, *, folder: Path | None = None, resume: bool = False, 
         study = replace(prepared(config), shared=shared)
         place = folder or _free(config)
         open_folder(place, config.to_toml(), resume=resume)
-        with resumable(f"blockspin run --resume {place}"):
+        with resumable(place, f"blockspin run --resume {place}"), locked(place / "states"):
             carry_out(study, place)
     return place
 
@@ -78,12 +79,20 @@ def prepared(config: RunConfig) -> Study:
 
 
 @contextmanager
-def resumable(command: str) -> Iterator[None]:
-    """Word Ctrl-C so that it says how to go on."""
+def resumable(folder: Path, command: str) -> Iterator[None]:
+    """Word Ctrl-C so that it says how to go on, and a full disk so that it says where.
+
+    Raises:
+        DiskSpaceError: If the disk is full.
+    """
     try:
         yield
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"What is done is kept. Go on with: {command}") from None
+    except OSError as reason:
+        if reason.errno not in FULL:
+            raise
+        raise unwritable(folder, reason) from None
 
 
 def carry_out(study: Study, folder: Path, merged: Sequence[str] = ()) -> None:

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from blockspin.engine._statefile import write_bytes
+from blockspin.engine._files import write_bytes
 from blockspin.errors import DiskSpaceError, RunFolderError
 from blockspin.flow import Flow
 

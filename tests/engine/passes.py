@@ -1,9 +1,11 @@
 """A small pass and tasks that the tests of the engine share, importable by worker processes and by scripts."""
 
 import os
+import shutil
 import signal
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,11 @@ import torch
 from blockspin import Ensemble
 from blockspin.engine.base import Pass, Task
 from blockspin.engine.in_memory import EnsemblePass
+from blockspin.engine.kept import KeptPass
+from blockspin.engine.measure import measure
+from blockspin.engine.parts import Part, measure_part, merge_parts
+from blockspin.engine.process import Process
+from blockspin.engine.serial import Serial
 from blockspin.errors import NonFiniteError
 from blockspin.observables.cka import Cka
 from blockspin.observables.covariance import Covariance
@@ -111,10 +118,91 @@ class Failing(Wrapped):
         yield from self.inner.batches(shard)
 
 
-if __name__ == "__main__":  # a run to be killed: python passes.py FOLDER
-    from blockspin.engine.measure import measure
-    from blockspin.engine.serial import Serial
+@dataclass(frozen=True)
+class Marked(Wrapped):
+    """Writes down who begins a shard, and gives others the time to kill it."""
 
+    log: Path
+
+    def batches(self, shard):
+        with self.log.open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        time.sleep(0.05)
+        yield from self.inner.batches(shard)
+
+
+@dataclass(frozen=True)
+class Raising(Wrapped):
+    """Fails on one shard in a way that nobody foresaw."""
+
+    key: str
+
+    def batches(self, shard):
+        if shard.key == self.key:
+            raise ZeroDivisionError("something unforeseen")
+        yield from self.inner.batches(shard)
+
+
+@dataclass(frozen=True)
+class Filling(Wrapped):
+    """Fills a disk to the last byte on one shard."""
+
+    key: str
+    filler: Path
+
+    def batches(self, shard):
+        if shard.key == self.key:
+            with suppress(OSError), self.filler.open("wb", buffering=0) as file:
+                while True:
+                    file.write(bytes(4096))
+        yield from self.inner.batches(shard)
+
+
+@dataclass(frozen=True)
+class Removing(Wrapped):
+    """Removes a folder on one shard."""
+
+    key: str
+    folder: Path
+
+    def batches(self, shard):
+        if shard.key == self.key:
+            shutil.rmtree(self.folder)
+        yield from self.inner.batches(shard)
+
+
+# --- the ways that a pass can take, with everything in one folder ----------------------------------------------------
+
+
+def carry_out(folder, way="serial", pause=0.0):
+    """Measure the small pass; its states end in ``folder / "states"``."""
+    reading = Slow(small_pass(), pause)
+    executor = Process(workers=2) if way in ("process", "kept") else Serial()
+    if way == "kept":
+        reading = KeptPass(reading, folder / "kept")
+    if way == "parts":
+        for part in Part(1, 3).all:
+            measure_part(reading, TASKS, part, executor=executor, store=folder / "parts")
+        merge_parts(reading, TASKS, [folder / "parts"], folder / "states")
+    generator = torch.Generator().manual_seed(0)
+    return measure(reading, TASKS, executor=executor, store=folder / "states", generator=generator)
+
+
+def die_at_sync(folder, way, count):
+    """Carry out the pass and be killed when the disk is asked to sync for the count-th time."""
+    calls, sync = [], os.fsync
+
+    def fatal(descriptor):
+        calls.append(descriptor)
+        if len(calls) == count:
+            os.kill(os.getpid(), signal.SIGKILL)
+        sync(descriptor)
+
+    os.fsync = fatal
+    carry_out(folder, way)
+
+
+if __name__ == "__main__":  # a run to be killed: python passes.py FOLDER
     print("ready", flush=True)
     measure(
         Slow(small_pass(), 0.02),

@@ -19,7 +19,7 @@ from blockspin.capture.origin import Origin
 from blockspin.capture.recipe import NetworkRecipe
 from blockspin.engine.base import Pass, Shard
 from blockspin.ensemble import Batch, Ensemble, check_finite, group_of
-from blockspin.errors import ConfigError
+from blockspin.errors import BlockspinError, ConfigError
 from blockspin.representations.base import Representation, counted
 from blockspin.sources.base import Sample
 
@@ -141,7 +141,17 @@ class ActivationPass(Pass):
 
         Raises:
             NonFiniteError: If an activation is NaN or infinite, naming the layer and the record.
+            Exception: Whatever the network raises, with the records that it cannot read as a note.
         """
+        try:
+            return self._read(rows)
+        except BlockspinError:
+            raise  # says it already
+        except Exception as reason:
+            reason.add_note(self._blamed(rows))
+            raise
+
+    def _read(self, rows: Tensor) -> dict[str, Batch]:
         inputs, layout = self.network.run([self.sample.records[i].content for i in rows.tolist()])
         batch_of = self.representation.reader(layout, self.sample.ids[rows], self.sample.units[rows])
 
@@ -149,6 +159,18 @@ class ActivationPass(Pass):
             return self._checked(layer, activation, batch_of(activation), layout, rows)
 
         return capture_as(read, self.network, inputs, self.layers)
+
+    def _blamed(self, rows: Tensor) -> str:
+        """Say which records of a batch cannot be read, by reading them one by one."""
+        bad = []
+        for row in rows:
+            try:
+                self._read(row[None])
+            except Exception:
+                bad.append(self.sample.records[int(row)].where)
+        if not bad:
+            return f"reading {len(rows)} records together from {self.sample.records[int(rows[0])].where} on"
+        return f"reading {', '.join(bad[:3])}" + (f" and {len(bad) - 3} more" if len(bad) > 3 else "")
 
     def _checked(self, layer: str, activation: Tensor, batch: Batch, layout: Layout, rows: Tensor) -> Batch:
         """Return a batch that is finite and has memory of its own."""

@@ -55,7 +55,7 @@ def main() -> None:
     try:
         code = build()(names_first(sys.argv[1:]), result_action="return_value")
     except BlockspinError as error:
-        print(f"blockspin: {error}", file=sys.stderr)
+        print("\n  ".join([f"blockspin: {error}", *getattr(error, "__notes__", ())]), file=sys.stderr)
         code = 2
     except KeyboardInterrupt as stop:
         print(f"\nblockspin: interrupted. {stop}".rstrip(), file=sys.stderr)

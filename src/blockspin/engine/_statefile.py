@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +13,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from blockspin.engine._threads import numerics
 from blockspin.engine.base import Pass
-from blockspin.errors import CorruptStateError, DiskSpaceError
+from blockspin.errors import CorruptStateError
 from blockspin.observables.base import Monoid, State
 
 Work = tuple[Monoid, tuple[str, ...]]
 """What is added up, and on which fields."""
-
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,9 +55,12 @@ class StateFile(Sequence[State]):
     def __getitem__(self, index):
         if self.path is None:
             return self.works[index][0].start()
-        with safe_open(self.path, framework="pt") as file:
-            prefix = f"{index:04d}/"
-            return {key.removeprefix(prefix): file.get_tensor(key) for key in file.keys() if key.startswith(prefix)}  # noqa: SIM118
+        prefix = f"{index:04d}/"
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                return {key.removeprefix(prefix): file.get_tensor(key) for key in file.keys() if key.startswith(prefix)}  # noqa: SIM118
+        except (OSError, SafetensorError) as reason:
+            raise CorruptStateError(f"{self.path} was changed or removed ({reason})", "Resume the run.") from None
 
 
 def fingerprint_of(reading: Pass, works: Sequence[Work]) -> str:
@@ -73,7 +73,8 @@ def folded(works: Sequence[Work], held: Sequence[State] | None, states: Sequence
     """Return states merged into those that are held; None holds nothing."""
     if held is None:
         return list(states)
-    return [monoid.merge(old, new) for (monoid, _), old, new in zip(works, held, states, strict=True)]
+    with numerics(threads=1):
+        return [monoid.merge(old, new) for (monoid, _), old, new in zip(works, held, states, strict=True)]
 
 
 def encode(saved: Saved) -> bytes:
@@ -107,28 +108,6 @@ def decode(path: Path, works: int) -> Saved:
         if int(index) < works:
             states[int(index)][name] = tensor
     return saved
-
-
-def write_bytes(path: Path, payload: bytes) -> None:
-    """Replace a file in one step.
-
-    Raises:
-        DiskSpaceError: If the disk is full; the old file stays and no other is left.
-    """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(payload)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as reason:
-        temporary.unlink(missing_ok=True)
-        if reason.errno in FULL:
-            raise DiskSpaceError(
-                f"the disk is full at {path}", "Free some space and resume: what is done stays."
-            ) from None
-        raise
 
 
 def _checksum(saved: Saved, tensors: dict[str, Tensor]) -> str:

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from blockspin.engine._threads import numerics
 from blockspin.ensemble import Batch
 from blockspin.observables.base import Estimator, Monoid, State
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class Shard:
     """A piece of the work: some samples of one group. Ordered by (group, index), the order in which it is folded.
 
@@ -93,12 +94,21 @@ ROWS = 256
 
 
 def states_of_shard(reading: Pass, works: Sequence[tuple[Monoid, tuple[str, ...]]], shard: Shard) -> list[State]:
-    """Carry out one shard: the inner loop that every executor shares."""
-    sums = [(monoid.running(), names) for monoid, names in works]
-    for joint in _put_together(reading.batches(shard)):
-        for running, names in sums:
-            running.add(*(joint[name] for name in names))
-    return [running.state() for running, _ in sums]
+    """Carry out one shard: the inner loop that every executor shares.
+
+    Raises:
+        Exception: Whatever a batch or a monoid raises, with the shard as a note.
+    """
+    with numerics():
+        try:
+            sums = [(monoid.running(), names) for monoid, names in works]
+            for joint in _put_together(reading.batches(shard)):
+                for running, names in sums:
+                    running.add(*(joint[name] for name in names))
+            return [running.state() for running, _ in sums]
+        except Exception as reason:
+            reason.add_note(f"in shard {shard.key} ({shard.samples} samples)")
+            raise
 
 
 def _put_together(joints: Iterable[dict[str, Batch]]) -> Iterator[dict[str, Batch]]:

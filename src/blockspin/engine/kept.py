@@ -12,7 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from blockspin.engine._statefile import checksum, write_bytes
+from blockspin.engine._files import clear_leftovers, unwritable, write_bytes
+from blockspin.engine._statefile import checksum
 from blockspin.engine.base import Pass, Shard
 from blockspin.ensemble import Batch
 from blockspin.errors import ConfigError, CorruptStateError
@@ -64,13 +65,15 @@ class KeptPass(Pass):
 
         Raises:
             DiskSpaceError: If the disk is full; no file is left half written.
+            RunFolderError: If the folder must not be written to.
         """
         path = self.folder / f"shard-{shard.key}.safetensors"
         try:
             joints = _read(path, self.fingerprint)
         except CorruptStateError:
             joints = [_rounded(joint, DTYPES[self.dtype]) for joint in self.inner.batches(shard)]
-            self.folder.mkdir(parents=True, exist_ok=True)
+            _make(self.folder)
+            clear_leftovers(self.folder, path.name)  # of a worker that was killed over this shard
             write_bytes(path, _encode(joints, self.fingerprint, DTYPES[self.dtype]))
         yield from joints
 
@@ -88,6 +91,13 @@ def kept_batches(folder: Path) -> Iterator[Joint]:
         yield from _read(file)
 
 
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as reason:
+        raise unwritable(folder, reason) from None
+
+
 def _rounded(joint: Joint, dtype: torch.dtype) -> Joint:
     return {name: batch.with_values(batch.values.to(dtype).to(torch.float32)) for name, batch in joint.items()}
 
@@ -100,7 +110,7 @@ def _encode(joints: Sequence[Joint], fingerprint: str, dtype: torch.dtype) -> by
         columns = {"values": whole.values.to(dtype), "ids": whole.ids, "units": whole.units, "weights": whole.weights}
         columns["lengths"] = torch.tensor([len(joint[name]) for joint in joints])
         tensors.update({f"{number:04d}/{key}": column.contiguous() for key, column in columns.items()})
-    about = {"fingerprint": fingerprint, "names": names, "sha256": checksum(fingerprint, tensors)}
+    about = {"fingerprint": fingerprint, "names": names, "sha256": checksum(json.dumps([fingerprint, *names]), tensors)}
     return save(tensors, metadata={"blockspin": json.dumps(about)})
 
 
@@ -115,7 +125,8 @@ def _read(path: Path, fingerprint: str | None = None) -> list[Joint]:
             about = json.loads((file.metadata() or {})["blockspin"])
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         fingerprint = about["fingerprint"] if fingerprint is None else fingerprint
-        if about["fingerprint"] != fingerprint or about["sha256"] != checksum(fingerprint, tensors):
+        expected = checksum(json.dumps([fingerprint, *about["names"]]), tensors)
+        if about["fingerprint"] != fingerprint or about["sha256"] != expected:
             raise CorruptStateError(f"{path} is damaged, or of another pass")
         fields = {name: _field(tensors, f"{number:04d}/") for number, name in enumerate(about["names"])}
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, MemoryError) as reason:

@@ -14,7 +14,7 @@ from blockspin.engine._tally import Tally, effective_units
 from blockspin.engine.base import Executor, Pass, Shard, Task
 from blockspin.engine.errorbars import measure_error, merged
 from blockspin.engine.store import Store
-from blockspin.errors import ConfigError, DuplicateNameError, ShapeError
+from blockspin.errors import ConfigError, DeclarationError, DuplicateNameError, ShapeError
 from blockspin.measurement import Measurement
 from blockspin.observables.base import State
 
@@ -102,7 +102,7 @@ def measure(
         progress: Called after every shard.
 
     Raises:
-        RunFolderError: If the folder holds states of another pass.
+        RunFolderError: If the folder holds states of another pass, another process writes to it, or this one must not.
         DiskSpaceError: If there is no room for the states; what is finished stays.
         WorkerLostError: If a worker process died again and again on the same shard.
         ShapeError: If a task names another number of fields than it reads.
@@ -123,17 +123,32 @@ def fill(
     executor: Executor,
     progress: Progress | None = None,
 ) -> None:
-    """Carry out the shards that a store does not hold yet, and fold them in order."""
+    """Carry out the shards that a store does not hold yet, and fold them in order.
+
+    Raises:
+        DeclarationError: If the executor leaves out a shard or brings them in another order.
+    """
     total = sum(shard.samples for shard in shards)
     pending = folder.pending(shards)
     done = total - sum(shard.samples for shard in pending)
     if progress is not None:
         progress(done, total)
+    expected = iter(pending)
     for shard, states in executor.run(reading, works, pending):
+        _require_next(shard, next(expected, None), executor)
         folder.fold(shard, states)
         done += shard.samples
         if progress is not None:
             progress(done, total)
+    _require_next(None, next(expected, None), executor)
+
+
+def _require_next(found: Shard | None, expected: Shard | None, executor: Executor) -> None:
+    if found != expected:
+        raise DeclarationError(
+            f"the executor {executor.name!r} brings {found} where {expected} comes next",
+            "An executor yields every shard once, in the order in which it was given them.",
+        )
 
 
 def distinct_works(tasks: Sequence[Task]) -> tuple[Work, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from blockspin.engine._statefile import Saved, Work, folded
+from blockspin.engine._statefile import Saved, Work, fingerprint_of, folded
 from blockspin.engine.base import Executor, Pass, Shard, Task
 from blockspin.engine.measure import Progress, distinct_works, fill
 from blockspin.engine.store import FolderStore, Plan, Store, group_name
@@ -146,6 +146,7 @@ def merge_parts(reading: Pass, tasks: Sequence[Task], places: Sequence[Path], st
             pieces.setdefault(name[: len(group_name(0))], []).append((finished, name))
     with Store.open(store, reading, works, shards) as target:
         assert isinstance(target, FolderStore)
+        target.pending(shards)  # refuses states of another pass
         for group in target.expected:  # one group at a time in memory
             _put_group(target, works, group, [folder.load(name) for folder, name in pieces[group]])
 
@@ -202,20 +203,19 @@ def parts_in(places: Sequence[Path]) -> list[Part]:
 def _finished(
     part: Part, reading: Pass, works: Sequence[Work], shards: Sequence[Shard], places: Sequence[Path]
 ) -> FolderStore:
-    """Return the states of a finished part."""
+    """Return the states of a finished part; they are read alone, so that they may lie where nothing can be written."""
     plan = part.plan(shards)
     for place in places:
         if not (place / part.folder).is_dir():
             continue
-        with Store.open(place / part.folder, reading, works, shards, plan) as folder:
-            assert isinstance(folder, FolderStore)
-            left = folder.pending(list(plan))
-            if left:
-                raise MergeError(
-                    f"part {part} has {len(left)} of {len(plan)} shards left to do",
-                    f"Go on with it: the same command, with --shard {part}.",
-                )
-            return folder
+        folder = FolderStore(place / part.folder, works, fingerprint_of(reading, works), plan)
+        left = folder.pending(list(plan))
+        if left:
+            raise MergeError(
+                f"part {part} has {len(left)} of {len(plan)} shards left to do",
+                f"Go on with it: the same command, with --shard {part}.",
+            )
+        return folder
     raise MergeError(f"part {part} is missing", f"Run it with --shard {part}, or name the folder that holds it.")
 
 

@@ -63,8 +63,12 @@ class _Processes(Crew):
         self._process: dict[Connection, BaseProcess] = {}
         self._busy: dict[Connection, int] = {}
         self._idle: list[Connection] = []
-        for _ in range(count):
-            self._hire()
+        try:
+            for _ in range(count):
+                self._hire()
+        except BaseException:
+            self.dismiss()
+            raise
 
     @property
     def idle(self) -> bool:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from math import ceil, inf
 from typing import Any
 
 import torch
@@ -33,6 +34,7 @@ class Ray(Executor):
         workers: How many actors.
         threads: Threads of torch in each; part of the configuration, since sums depend on it.
         gpus: GPUs an actor, a fraction to share one; Ray then shows the actor no other.
+        cpus: Processors an actor, as Ray counts them; a fraction lets several small actors share one.
         address: Of a cluster ("auto" for the one that this machine belongs to); blank to start one here.
     """
 
@@ -40,14 +42,17 @@ class Ray(Executor):
     workers: int = 2
     threads: int = 1
     gpus: float = 0.0
+    cpus: float = 1.0
     address: str = ""
 
     def __post_init__(self):
         for field in ("workers", "threads"):
             if getattr(self, field) < 1:
                 raise ConfigError(field, getattr(self, field), "an integer of at least 1.")
-        if self.gpus < 0 or (self.gpus > 1 and self.gpus % 1):
-            raise ConfigError("gpus", self.gpus, "0, a fraction of one GPU, or a whole number of them.")
+        for field, least in (("gpus", 0.0), ("cpus", 0.01)):
+            number = getattr(self, field)
+            if not least <= number < inf or (number > 1 and number % 1):
+                raise ConfigError(field, number, f"a fraction of one from {least:g} on, or a whole number.")
 
     def run(
         self, reading: Pass, works: Sequence[tuple[Monoid, tuple[str, ...]]], shards: Sequence[Shard]
@@ -56,7 +61,7 @@ class Ray(Executor):
 
         Raises:
             WorkerLostError: If the actor dies three times on the same shard.
-            ConfigError: If the pass cannot be pickled, or there are fewer GPUs than the actors ask for.
+            ConfigError: If the pass cannot be pickled, or there are fewer processors or GPUs than the actors ask for.
             MissingDependencyError: If Ray is not installed.
         """
         recipe = recipe_of(reading, works, self.name)
@@ -73,8 +78,9 @@ class _Actors(Crew):
         if self._ours:
             _start(self._ray, plan, count)
         try:
-            _require_gpus(self._ray, plan.gpus * count)
-            resources = {"num_cpus": 1, "num_gpus": plan.gpus, "max_restarts": 0}
+            _require(self._ray, "GPU", "gpus", plan.gpus * count)
+            _require(self._ray, "CPU", "cpus", plan.cpus * count)
+            resources = {"num_cpus": plan.cpus, "num_gpus": plan.gpus, "max_restarts": 0}
             self._actor = self._ray.remote(**resources)(_Worker)
             self._recipe, self._threads = self._ray.put(recipe), plan.threads
             self._busy: dict[Any, tuple[Any, int]] = {}
@@ -151,15 +157,19 @@ def _start(ray: Any, plan: Ray, count: int) -> None:
     if plan.address:
         options["address"] = plan.address
     else:
-        options |= {"num_cpus": count, "include_dashboard": False, "object_store_memory": OBJECT_STORE}
+        options |= {
+            "num_cpus": ceil(plan.cpus * count),
+            "include_dashboard": False,
+            "object_store_memory": OBJECT_STORE,
+        }
     try:
         ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError) as reason:
         raise ConfigError("address", plan.address, f"the address of a running Ray cluster ({reason}).") from None
 
 
-def _require_gpus(ray: Any, needed: float) -> None:
+def _require(ray: Any, resource: str, field: str, needed: float) -> None:
     """Refuse what would wait for ever."""
-    there = ray.cluster_resources().get("GPU", 0.0)
-    if needed > there:
-        raise ConfigError("gpus", needed, f"at most {there:g} GPUs together, as many as the cluster has.")
+    there = ray.cluster_resources().get(resource, 0.0)
+    if needed > there + 1e-6:
+        raise ConfigError(field, needed, f"at most {there:g} {resource}s together, as many as the cluster has.")

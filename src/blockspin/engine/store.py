@@ -5,11 +5,12 @@ from __future__ import annotations
 import abc
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from blockspin.engine._statefile import Saved, StateFile, Work, decode, encode, fingerprint_of, folded, write_bytes
+from blockspin.engine._files import clear_leftovers, locked, unwritable, write_bytes
+from blockspin.engine._statefile import Saved, StateFile, Work, decode, encode, fingerprint_of, folded
 from blockspin.engine.base import Pass, Shard
 from blockspin.errors import CorruptStateError, DiskSpaceError, RunFolderError
 from blockspin.observables.base import RowMonoid, State
@@ -39,15 +40,15 @@ class Store(abc.ABC):
             plan: Into which files; by default one a group.
 
         Raises:
-            RunFolderError: If the folder holds states of another pass.
+            RunFolderError: If the folder holds states of another pass, another process is writing to it, or this one
+                must not.
         """
         if path is None:
             yield MemoryStore(works)
             return
-        path.mkdir(parents=True, exist_ok=True)
-        for leftover in path.glob("*.tmp"):
-            leftover.unlink()
-        yield FolderStore(path, works, fingerprint_of(reading, works), by_group(shards) if plan is None else plan)
+        with locked(path):
+            clear_leftovers(path)
+            yield FolderStore(path, works, fingerprint_of(reading, works), by_group(shards) if plan is None else plan)
 
     @abc.abstractmethod
     def pending(self, shards: Sequence[Shard]) -> list[Shard]:
@@ -105,14 +106,14 @@ class FolderStore(Store):
         self._checked_space = False
 
     def pending(self, shards: Sequence[Shard]) -> list[Shard]:
-        """Return the shards that no valid file holds; files that are damaged are removed."""
+        """Return the shards that no sound file holds; a damaged one is replaced when they are folded."""
         known = {self.file(name) for name in self.expected}
         for file in self.path.glob("*.safetensors"):
             if file not in known:
                 raise self._foreign(file)
         done: set[str] = set()
         for name in self.expected:
-            done.update(self._ledger(name))
+            done.update(self._held(name).ledger)
         return [shard for shard in shards if shard.key not in done]
 
     def fold(self, shard: Shard, states: Sequence[State]) -> None:
@@ -123,7 +124,7 @@ class FolderStore(Store):
         """
         name = self.plan[shard]
         if self._current is None or self._current[0] != name:
-            self._current = (name, self.load(name) if self._ledger(name) else Saved(self.fingerprint, [], []))
+            self._current = (name, self._held(name))
         held = self._current[1]
         self.put(name, [*held.ledger, shard.key], folded(self.works, held.states or None, states))
 
@@ -171,22 +172,22 @@ class FolderStore(Store):
             "Give a folder of its own to each configuration, or remove the states.",
         )
 
-    def _ledger(self, name: str) -> list[str]:
-        """Return the keys of the shards in a file; a damaged file counts as none and is removed."""
-        if not self.file(name).exists():
-            return []
-        try:
-            return self.load(name).ledger
-        except CorruptStateError:
-            self.file(name).unlink()
-            return []
+    def _held(self, name: str) -> Saved:
+        """Return what a file holds: nothing where it is missing or damaged."""
+        if self.file(name).exists():
+            with suppress(CorruptStateError):
+                return self.load(name)
+        return Saved(self.fingerprint, [], [])
 
     def _check_space(self, size: int) -> None:
         """Refuse before the first byte where the finished states would not fit."""
         rows = any(isinstance(monoid, RowMonoid) for monoid, _ in self.works)
         growth = max(map(len, self.expected.values())) if rows else 1
         needed = size * growth * (len(self.expected) + 1) + SPARE
-        free = shutil.disk_usage(self.path).free
+        try:
+            free = shutil.disk_usage(self.path).free
+        except OSError as reason:
+            raise unwritable(self.path, reason) from None
         if free < needed:
             raise DiskSpaceError(
                 f"the states need up to {needed / 2**20:.0f} MB, and {self.path} has {free / 2**20:.0f} MB free",
