@@ -36,7 +36,7 @@ MOST_OVERHEAD = 1.10
 def reading_of(passages: int) -> ActivationPass:
     sample = draw_records(member("sources", "kjv")(), passages)
     recipe = NetworkRecipe(member("sources", "network")("builtin:minilm"), "text")
-    reading = ActivationPass(recipe, sample, (), member("representations", "tokens")(), shard_size=32)
+    reading = ActivationPass(recipe, sample, (), member("representations", "tokens")())
     return replace(reading, layers=reading.network.stream())
 
 

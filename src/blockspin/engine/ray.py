@@ -145,6 +145,7 @@ class _Worker:
 def _import_ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report its use over the network
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # leaves the GPUs of CPU actors as they are
+    os.environ.setdefault("RAY_worker_niceness", "0")  # of what is started here; Ray's own 15 waits behind all others
     try:
         return import_module("ray")
     except ImportError:
