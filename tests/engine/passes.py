@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy
 import torch
 
 from blockspin import Ensemble
@@ -38,6 +39,15 @@ def small_pass(samples=400, groups=5, shards_per_group=3):
     first = Ensemble.of(x)
     second = first.with_values(first.values.flip(1) + 0.5 * torch.randn(samples, 12, 1, generator=generator))
     return EnsemblePass.of({"x": first, "y": second}, groups=groups, batch=16, shards_per_group=shards_per_group)
+
+
+def portable_pass():
+    """A pass over numbers that are the same on every processor, which those of torch are not."""
+    values = numpy.random.default_rng(0).standard_normal((1200, 96), dtype=numpy.float32)
+    return EnsemblePass.of({"x": Ensemble.of(torch.from_numpy(values + 3))}, groups=2, batch=256, shards_per_group=2)
+
+
+PORTABLE_TASKS = [Task(Covariance(), ("x",)), Task(Cumulants(), ("x",))]
 
 
 def plain(measured):
@@ -202,12 +212,15 @@ def die_at_sync(folder, way, count):
     carry_out(folder, way)
 
 
-if __name__ == "__main__":  # a run to be killed: python passes.py FOLDER
+def script(folder, part=""):
+    """What ``python passes.py FOLDER`` does: a run to be killed, or a part computed under another environment."""
     print("ready", flush=True)
-    measure(
-        Slow(small_pass(), 0.02),
-        TASKS,
-        executor=Serial(),
-        store=Path(sys.argv[1]),
-        generator=torch.Generator().manual_seed(0),
-    )
+    if part:
+        measure_part(portable_pass(), PORTABLE_TASKS, Part.parse(part), executor=Serial(), store=Path(folder))
+        return
+    generator = torch.Generator().manual_seed(0)
+    measure(Slow(small_pass(), 0.02), TASKS, executor=Serial(), store=Path(folder), generator=generator)
+
+
+if __name__ == "__main__":
+    script(*sys.argv[1:])

@@ -1,10 +1,14 @@
 """One pass on several machines: the same bytes, whatever the number of parts, where they lie and how they end."""
 
+import os
 import shutil
+import subprocess
+import sys
 
+import passes
 import pytest
 import torch
-from passes import TASKS, Failing, Logged, plain, small_pass
+from passes import PORTABLE_TASKS, TASKS, Failing, Logged, plain, portable_pass, small_pass
 
 from blockspin.engine.measure import measure
 from blockspin.engine.parts import Part, check_part, measure_part, merge_parts, parts_in
@@ -120,6 +124,26 @@ def test_a_part_computed_elsewhere_is_checked_against_this_machine(tmp_path):
     measure_part(_Shaken(small_pass(), 1e-5), TASKS, Part(2, 2), executor=Serial(), store=tmp_path)
     other = check_part(small_pass(), TASKS, Part(2, 2), [tmp_path], Serial())
     assert 1e-6 < other.difference < 1e-4
+
+
+OTHER_PROCESSOR = {"ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "COMPATIBLE", "ONEDNN_MAX_CPU_ISA": "SSE41"}
+"""Makes torch and its libraries compute as on a processor of twenty years ago."""
+
+
+@pytest.mark.parametrize("environment", [{}, OTHER_PROCESSOR], ids=["the same processor", "another processor"])
+def test_a_part_of_another_processor_agrees_to_rounding_and_it_is_said_which_held(tmp_path, environment):
+    command = [sys.executable, passes.__file__, str(tmp_path), "1/2"]
+    subprocess.run(command, check=True, capture_output=True, env={**os.environ, **environment})
+    found = check_part(portable_pass(), PORTABLE_TASKS, Part(1, 2), [tmp_path], Serial())
+    assert found.shards == 2
+    if not environment:
+        assert found.difference == 0
+        assert str(found).endswith("the same bytes")
+        return
+    if found.difference == 0:
+        pytest.skip("this processor computes the same bytes under the environment of another")
+    assert found.difference < 1e-6
+    assert "equal to " in str(found)
 
 
 class _Shaken(Logged):
