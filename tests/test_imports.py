@@ -29,6 +29,7 @@ TABLE = {
     "questions": {"observables.base", "couplings.base"},
     "engine": {"observables.base"},
     "report": set(),
+    "spectra": {"couplings.power_law", "capture.matrices"},
     "testing": {
         "bibliography",
         "flows.rescaling",

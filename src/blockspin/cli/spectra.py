@@ -1,0 +1,72 @@
+"""Spectra: list the spectra of a network's weights, with power-law exponents and whether they are any."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def command(
+    model: str = "builtin:minilm",
+    /,
+    *,
+    p_values: Annotated[bool, Parameter(negative="")] = False,
+    surrogates: int = 99,
+    seed: int = 0,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> int:
+    """List the spectra of a network's weights, with power-law exponents and whether they are any.
+
+    Args:
+        model: A Hugging Face id or folder, builtin:minilm, or package.module:factory, as for run.
+        p_values: Test every tail against random matrices that have one; without it no tail is called a power law.
+        surrogates: Most random matrices a weight.
+        seed: Randomness of the random matrices.
+        as_json: Print JSON instead of a table.
+    """
+    import torch
+
+    from blockspin.errors import ConfigError
+    from blockspin.progress import Steps
+    from blockspin.registry import member
+    from blockspin.spectra.network import network_spectra, with_p_values
+
+    if surrogates < 20:
+        raise ConfigError("surrogates", surrogates, "an integer of at least 20.")
+    steps = Steps()
+    with steps.step("load the network"):
+        module = member("sources", "network")(model).load().module
+    with steps.step("spectra"):
+        found = network_spectra(module)
+    if p_values:
+        with steps.step("p-values", total=1.0) as advance:
+            generator = torch.Generator().manual_seed(seed)
+            found = with_p_values(found, generator=generator, most=surrogates, advance=advance)
+    print(json.dumps(found.to_dict(), indent=1) if as_json else _text(found))
+    return 0
+
+
+def _text(found) -> str:
+    """The table, why verdicts are what they are, and what was skipped, equal reasons together."""
+    from blockspin.cli._table import table
+
+    hidden = ("spectral_norm", "noise_edge", "zeros", "surrogates", "how", "reasons")
+    rows = [
+        {key: _short(value) for key, value in layer.to_dict().items() if key not in hidden} for layer in found.layers
+    ]
+    lines = [table(rows), ""]
+    lines += [f"{layer.name}: {layer.verdict.value}: {'; '.join(layer.reasons)}" for layer in found.layers]
+    reasons: dict[str, list[str]] = {}
+    for item in found.skipped:
+        reasons.setdefault(item.reason, []).append(item.name)
+    lines += [f"skipped ({reason}): {', '.join(names)}" for reason, names in reasons.items()]
+    error = "spread over surrogates" if any(layer.surrogates for layer in found.layers) else "textbook, too large"
+    return "\n".join([*lines, f"x_min in units of W^T W; error of alpha: {error}"])
+
+
+def _short(value: object) -> object:
+    if isinstance(value, float):
+        return float(f"{value:.4g}")
+    return "x".join(map(str, value)) if isinstance(value, list) else value

@@ -1,0 +1,1 @@
+"""Spectra: the singular values of a network's weights, read with random-matrix surrogates."""

@@ -1,0 +1,117 @@
+"""Network: the spectra of all weights of a network, with power-law exponents, and what was skipped by name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from blockspin.capture.matrices import Unread, WeightMatrix, weight_matrices
+from blockspin.errors import BlockspinError
+from blockspin.spectra.layer import LayerSpectrum, layer_spectrum, with_surrogates
+
+Advance = Callable[[float, float], None]
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkSpectra:
+    """The spectra of a network.
+
+    Args:
+        layers: One a weight, in the order of the network.
+        skipped: Weights that have no spectrum here, each with the reason.
+    """
+
+    layers: tuple[LayerSpectrum, ...]
+    skipped: tuple[Unread, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values: "layers" and "skipped"."""
+        skipped = [{"name": item.name, "reason": item.reason} for item in self.skipped]
+        return {"layers": [layer.to_dict() for layer in self.layers], "skipped": skipped}
+
+
+def network_spectra(module: nn.Module, *, workers: int | None = None) -> NetworkSpectra:
+    """Return the spectrum and power-law fit of every weight of at least two axes of any torch module.
+
+    The module is not touched. What has no spectrum (vectors, NaN, packed types) is named with the reason, never left out
+    in silence.
+
+    Args:
+        module: Any network.
+        workers: Threads, each of which takes one matrix at a time; as many as processors, at most four, by default.
+
+    Example:
+        >>> found = network_spectra(nn.Sequential(nn.Linear(64, 32), nn.LayerNorm(32)))
+        >>> [layer.name for layer in found.layers], [item.name for item in found.skipped]
+        (['0.weight'], ['0.bias', '1.weight', '1.bias'])
+    """
+    layers: list[LayerSpectrum] = []
+    skipped: list[Unread] = []
+
+    def spectrum(item: WeightMatrix | Unread) -> LayerSpectrum | Unread:
+        if isinstance(item, Unread):
+            return item
+        try:
+            return layer_spectrum(item.name, item.values)
+        except BlockspinError as reason:
+            return Unread(item.name, str(reason))
+
+    for found in _mapped(spectrum, weight_matrices(module), workers):
+        if isinstance(found, Unread):
+            skipped.append(found)
+        else:
+            layers.append(found)
+    return NetworkSpectra(tuple(layers), tuple(skipped))
+
+
+def with_p_values(
+    spectra: NetworkSpectra,
+    *,
+    generator: torch.Generator,
+    most: int = 99,
+    workers: int | None = None,
+    advance: Advance | None = None,
+) -> NetworkSpectra:
+    """Return the spectra with every tail tested against random matrices; see ``surrogate.surrogate_test``.
+
+    The same generator gives the same numbers, whatever the number of workers. The cost of a layer is that of 40 to
+    20 + ``most`` eigenvalue problems of its shorter side.
+
+    Args:
+        spectra: From ``network_spectra``.
+        generator: Randomness of the surrogates.
+        most: Most surrogates a layer; the smallest p-value is 1 / (most + 1).
+        workers: Threads; as many as processors, at most four, by default.
+        advance: Called with the work that is done and all of it, as layers are finished.
+    """
+    seeds = torch.randint(2**62, (len(spectra.layers),), generator=generator).tolist()
+    work = [float(len(layer.eigenvalues)) ** 3 for layer in spectra.layers]
+
+    def tested(job: tuple[LayerSpectrum, int]) -> LayerSpectrum:
+        return with_surrogates(job[0], generator=torch.Generator().manual_seed(job[1]), most=most)
+
+    layers: list[LayerSpectrum] = []
+    for layer in _mapped(tested, zip(spectra.layers, seeds, strict=True), workers):
+        layers.append(layer)
+        if advance is not None:
+            advance(sum(work[: len(layers)]), sum(work))
+    return NetworkSpectra(tuple(layers), spectra.skipped)
+
+
+def _mapped(function: Callable[[Any], Any], items: Iterable[Any], workers: int | None) -> Iterator[Any]:
+    """Yield what the function gives, in order; few items are read ahead. Small matrices are fastest on a thread each."""
+    count = workers or min(4, os.cpu_count() or 1)
+    with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        waiting: list[Future] = []
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > 2 * count:
+                yield waiting.pop(0).result()
+        for future in waiting:
+            yield future.result()
