@@ -1,4 +1,4 @@
-"""Alternatives: log-normal, exponential and cut-off power law in a tail, and whether they fit better than a power law."""
+"""Alternatives: log-normal, exponential and cut-off power law in a tail, and whether one fits better."""
 
 from __future__ import annotations
 

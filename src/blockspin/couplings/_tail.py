@@ -1,4 +1,4 @@
-"""Tail: the maximum-likelihood power law above every candidate x_min, and the candidate of least Kolmogorov distance."""
+"""Tail: the maximum-likelihood power law above every x_min, and the x_min of least Kolmogorov distance."""
 
 from __future__ import annotations
 

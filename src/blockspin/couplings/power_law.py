@@ -149,7 +149,7 @@ def bootstrap_p_value(x: np.ndarray, tail: Tail, *, generator: torch.Generator, 
 
 @dataclass(frozen=True)
 class Values(RowMonoid):
-    """The values themselves of a field of one site and component: "ids", "units" int64 [rows], "values" float64 [rows]."""
+    """The values of a field of one site and component: "ids", "units" int64 [rows], "values" float64 [rows]."""
 
     def start(self) -> State:
         """Return the empty state."""

@@ -1,4 +1,4 @@
-"""Layer: the spectrum of one weight matrix, its power-law tail, and the edge that the same entries would have as noise."""
+"""Layer: the spectrum of one weight matrix, its power-law tail, and the edge that noise of its size would have."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LEAST = 8
 TRACY_WIDOM = 2.0234
 """The 99 % quantile of the Tracy-Widom law for real matrices."""
 SPECTRAL_DEMANDS = Demands(count=20)
-"""What the tail of a spectrum must have: eigenvalues repel, so that fewer of them fix a curve than independent values."""
+"""What the tail of a spectrum must have: eigenvalues repel, so that fewer of them fix a curve."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class LayerSpectrum:
     Args:
         name: Path of the weight.
         shape: Of W as a matrix.
-        eigenvalues: Of W^T W (squared singular values), falling, float64, those that are zero but for rounding left out.
+        eigenvalues: Of W^T W (squared singular values), falling, float64, without those that are zero but for rounding.
         zeros: How many were: eigenvalues below rows * 2.2e-16 of the largest.
         frobenius: Sum of all eigenvalues.
         noise_edge: Where the largest eigenvalue stays with 99 % if W's entries were independent and as large.
@@ -123,7 +123,7 @@ def layer_spectrum(name: str, weight: Tensor, demands: Demands = SPECTRAL_DEMAND
     edge = noise_edge(rows, columns, total / W.numel())
     beyond = int((kept > edge).sum())
     tail = find_tail(kept) if len(kept) >= LEAST and kept[0] > kept[-1] else None
-    found = LayerSpectrum(name, tuple(W.shape), kept, columns - len(kept), total, edge, beyond, tail)
+    found = LayerSpectrum(name, (W.shape[0], W.shape[1]), kept, columns - len(kept), total, edge, beyond, tail)
     return judged(found, demands)
 
 
@@ -155,7 +155,7 @@ def judged(layer: LayerSpectrum, demands: Demands) -> LayerSpectrum:
         against.append("no eigenvalue is beyond the edge of independent entries")
     if test and test.p_value <= demands.level:
         against.append(f"p = {test.p_value:.2g} against random matrices with a power-law tail")
-    verdict, reasons = weigh(tail, test and test.p_value, tuple(against), demands)
+    verdict, reasons = weigh(tail, test.p_value if test else None, tuple(against), demands)
     how = "textbook error of independent values, x_min taken as known; eigenvalues repel, so it is no true error"
     error = tail.textbook_error
     if test:

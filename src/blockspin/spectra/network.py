@@ -39,8 +39,8 @@ class NetworkSpectra:
 def network_spectra(module: nn.Module, *, workers: int | None = None) -> NetworkSpectra:
     """Return the spectrum and power-law fit of every weight of at least two axes of any torch module.
 
-    The module is not touched. What has no spectrum (vectors, NaN, packed types) is named with the reason, never left out
-    in silence.
+    The module is not touched. What has no spectrum (vectors, NaN, packed types) is named with the reason, never left
+    out in silence.
 
     Args:
         module: Any network.
@@ -105,7 +105,7 @@ def with_p_values(
 
 
 def _mapped(function: Callable[[Any], Any], items: Iterable[Any], workers: int | None) -> Iterator[Any]:
-    """Yield what the function gives, in order; few items are read ahead. Small matrices are fastest on a thread each."""
+    """Yield what the function gives, in order; few items are read ahead. Small matrices run best on a thread each."""
     count = workers or min(4, os.cpu_count() or 1)
     with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         waiting: list[Future] = []

@@ -56,7 +56,7 @@ def wishart_spectra(population: np.ndarray, rows: int, count: int, rng: np.rando
 
 
 def power_law_population(tail: Tail, bulk: np.ndarray) -> np.ndarray:
-    """Return variances, falling: ``tail.count`` quantiles of the power law above x_min, then the bulk, held below it."""
+    """Return variances, falling: ``tail.count`` quantiles of the power law above x_min, then the bulk, below it."""
     share = (np.arange(tail.count) + 0.5) / tail.count
     return np.concatenate([tail.x_min * share ** (-1 / (tail.alpha - 1)), np.minimum(np.sort(bulk)[::-1], tail.x_min)])
 
@@ -66,9 +66,9 @@ def matched_population(
 ) -> tuple[np.ndarray, float]:
     """Return the population with an exact power-law tail whose sample spectra look like the given one, and its alpha.
 
-    A sample spectrum is wider than its population. So exponent, x_min and bulk of the population are moved, in rounds of
-    falling steps, until surrogates fitted as the data were give the data's alpha on average, the data's eigenvalue at
-    the foot of the tail, and (smoothed over ranks) the data's bulk.
+    A sample spectrum is wider than its population. So exponent, x_min and bulk of the population are moved, in rounds
+    of falling steps, until surrogates fitted as the data were give the data's alpha on average, the data's
+    eigenvalue at the foot of the tail, and (smoothed over ranks) the data's bulk.
 
     Args:
         eigenvalues: Of W^T W / rows, falling, positive.
@@ -125,7 +125,8 @@ def surrogate_test(
     unit = falling[0]  # the test has no scale
     given = Tail(tail.alpha, tail.x_min / unit, tail.count, tail.decades, tail.distance)
     population, population_alpha = matched_population(falling / unit, given, rows, rng)
-    statistic, alphas, worse = tail.distance * tail.count**0.5, [], 0
+    statistic, worse, seen = tail.distance * tail.count**0.5, 0, 0
+    alphas: list[float] = []
     while len(alphas) < most and (worse < ENOUGH or len(alphas) < LEAST_SPREAD):
         (spectrum,) = wishart_spectra(population, rows, 1, rng)
         fit = find_tail(non_zero(spectrum, rows))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import comb, pi, sqrt
 
 import numpy as np
+from scipy.special import digamma
 
 
 def edges(ratio: float, variance: float = 1.0) -> tuple[float, float]:
@@ -88,6 +89,19 @@ def participation_ratio(sites: int, dof: int) -> float:
     from this ratio of means by a relative O(1 / (D n)). Source: moments of the Wishart law behind marchenko1967.
     """
     return (sites * dof + 2) / (dof + sites + 1)
+
+
+def mean_log_eigenvalue(population: np.ndarray, dof: int) -> float:
+    r"""Return the mean of ln(eigenvalue) over a sample covariance with these population eigenvalues, exactly.
+
+    .. math:: \frac1D \sum_i \left[\ln \ell_i + \psi\left(\tfrac{n - i}{2}\right) + \ln \tfrac2n\right],
+        \quad i = 0 \dots D - 1
+
+    since the determinant is that of the population times independent chi-squared numbers; n >= D Gaussian samples of
+    known mean. Nats. Source: bartlett1933.
+    """
+    i = np.arange(len(population))
+    return float((np.log(population) + digamma((dof - i) / 2) + np.log(2 / dof)).mean())
 
 
 def spike_threshold(ratio: float, variance: float = 1.0) -> float:
