@@ -1,0 +1,146 @@
+"""Ksg: mutual information between two fields of few dimensions, from distances to nearest neighbours."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+from scipy.special import digamma
+from torch import Tensor
+
+from blockspin.errors import ConfigError, FitFailedError, ShapeError, TooFewSamplesError
+from blockspin.observables._neighbours import rows_of_units
+from blockspin.observables._rows import RowPairs
+from blockspin.observables.base import Observable, State
+from blockspin.registry import register
+
+MOST = 10
+"""Most dimensions of either field: beyond, neighbours of any affordable sample are too far."""
+ATOM = 0.05
+"""Share of the samples that may have the same value of one coordinate."""
+REPEATED = 0.01
+"""Share of the samples that may coincide with another one in one of the fields."""
+
+
+@register
+@dataclass(frozen=True)
+class Ksg(Observable):
+    r"""Mutual information of two fields, in nats.
+
+    .. math:: I = \psi(k) + \psi(n) - \langle \psi(n_x + 1) + \psi(n_y + 1) \rangle
+
+    with :math:`n_x` the number of other samples that are nearer in x than the k-th neighbour in (x, y), all distances
+    by the largest coordinate. Coordinates are divided by their standard deviation first, which changes the
+    information not at all and makes their neighbourhoods alike.
+
+    Quantities: "information"; "ceiling", :math:`\psi(n) - \psi(k)`, above which n samples cannot read.
+
+    Evaluated on at most ``limit`` units drawn by hash. The error comes from halves without replacement, each with its
+    own neighbours; it is that of the number at this many units, and the bias is not in it.
+
+    Bias: none that is seen at independence; between two single Gaussian dimensions within 0.015 nats from 500 samples
+    on; otherwise too small, by more the more dimensions there are, the stronger the dependence and the larger k: for
+    (4, 4) dimensions at a correlation of 0.5 each by 5 % with 10,000 samples, 11 % with 4,000 and 19 % with 1,000.
+
+    Args:
+        limit: Most units that are kept.
+        k: Which neighbour; small ones have less bias and more noise.
+
+    Raises:
+        ConfigError: If k < 1.
+
+    Do not trust when:
+        The number comes within some 2 nats of the ceiling, fields have more than a few dimensions, or values are
+        discrete or have atoms: those are refused by name, as are coinciding samples, which count as neighbours at
+        distance zero.
+
+    Source:
+        kraskov2004, their first estimator.
+    """
+
+    name = "ksg"
+    source = "kraskov2004"
+    smooth = False
+    units = {"information": "nats", "ceiling": "nats"}
+    limit: int = 1500
+    k: int = 3
+
+    def __post_init__(self):
+        if self.k < 1:
+            raise ConfigError("k", self.k, "an integer of at least 1.")
+
+    @property
+    def monoid(self) -> RowPairs:
+        """A bounded subsample of units in both fields."""
+        return RowPairs(self.limit)
+
+    def value(self, state: State) -> dict[str, Tensor]:
+        """Count neighbours.
+
+        Raises:
+            TooFewSamplesError: If there are not more than k + 1 units.
+            ShapeError: If a field has more than ten dimensions.
+            FitFailedError: If values are discrete, have atoms or coincide, or samples are weighted.
+        """
+        fields = [_scaled(rows.numpy()) for rows in (rows_of_units(state), state["second"])]
+        n = len(fields[0])
+        if n <= self.k + 1:
+            raise TooFewSamplesError(f"{n} units have no {self.k} neighbours to spare", "Give more samples.")
+        order = cKDTree(fields[0], leafsize=64).indices  # neighbours follow each other: fewer cache misses
+        x, y = (field[order] for field in fields)
+        with ThreadPoolExecutor(1) as other:  # one for each field; scipy's trees let go of the interpreter
+            radius = _radius(np.hstack([x, y]), self.k)
+            first = other.submit(_nearer, x, radius)
+            counts = _nearer(y, radius), first.result()
+        information = digamma(self.k) + digamma(n) - sum(digamma(count + 1).mean() for count in counts)
+        ceiling = digamma(n) - digamma(self.k)
+        found = {"information": information, "ceiling": ceiling}
+        return {key: torch.tensor(float(number), dtype=torch.float64) for key, number in found.items()}
+
+
+def _scaled(rows: np.ndarray) -> np.ndarray:
+    """Return a field in float64 with unit variance in every coordinate that varies."""
+    if rows.shape[1] > MOST:
+        raise ShapeError(
+            f"nearest neighbours do not measure information in {rows.shape[1]} dimensions",
+            f"Project to at most {MOST} first (principal modes, a chosen direction).",
+        )
+    x = rows.astype(np.float64)
+    for column in x.T:
+        _, counts = np.unique(column, return_counts=True)
+        if counts.max() > max(1, ATOM * len(x)):
+            raise FitFailedError(
+                f"{counts.max()} of {len(x)} samples have the same value of a coordinate",
+                "Leave it out, or take a field without atoms (before the rectifier).",
+            )
+    _, counts = np.unique(x, axis=0, return_counts=True)
+    repeated = int(counts[counts > 1].sum())
+    if repeated > REPEATED * len(x):
+        raise FitFailedError(
+            f"{repeated} of {len(x)} samples coincide with another one in one of the fields: its values are discrete",
+            "Neighbours need continuous values: take them in float32, or count patterns instead.",
+        )
+    return (x - x.mean(0)) / x.std(0)
+
+
+def _radius(z: np.ndarray, k: int) -> np.ndarray:
+    """Return the distance to the k-th neighbour, less the rounding of coordinates: what lies on it is not counted."""
+    radius = cKDTree(z, leafsize=16).query(z, [k + 1], p=np.inf, workers=torch.get_num_threads())[0][:, 0]
+    if not radius.min() > 0:
+        raise FitFailedError(
+            f"{int((radius == 0).sum())} samples coincide with {k} others", "Make repeated contents one unit."
+        )
+    return np.maximum(radius - 8 * np.finfo(float).eps * np.abs(z).max(), 0.0)
+
+
+def _nearer(x: np.ndarray, radius: np.ndarray) -> np.ndarray:
+    """Return how many other samples lie within the radius of each."""
+    if x.shape[1] == 1:
+        line = np.sort(x[:, 0])
+        high = np.searchsorted(line, x[:, 0] + radius, side="right")
+        low = np.searchsorted(line, x[:, 0] - radius, side="left")
+        return high - low - 1
+    return cKDTree(x, leafsize=64).query_ball_point(x, radius, p=np.inf, return_length=True, workers=1) - 1
