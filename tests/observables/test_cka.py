@@ -9,8 +9,9 @@ from blockspin import Ensemble
 from blockspin.errors import FitFailedError, TooFewSamplesError
 from blockspin.geometry import Chain
 from blockspin.law import enumerate_law
+from blockspin.observables import _blocks
 from blockspin.observables.base import accumulate, evaluate, gram_of, u_inner
-from blockspin.observables.cka import Cka, debiased_cka, subset_hsic
+from blockspin.observables.cka import Cka, debiased_cka
 
 
 def noise(samples, sites, seed, dtype=torch.float64):
@@ -28,12 +29,18 @@ def test_the_kernel_product_equals_its_definition_over_all_quadruples():
     torch.testing.assert_close(u_inner(K, L), torch.stack(terms).mean(), rtol=1e-12, atol=1e-12)
 
 
-def test_subsets_at_once_equal_subsets_one_by_one():
+@pytest.mark.parametrize("entries", [_blocks.ENTRIES, 60 * 7])
+def test_subsets_at_once_equal_subsets_one_by_one(entries, monkeypatch):
+    """In one block of rows, and in blocks of seven rows of sixty."""
+    monkeypatch.setattr(_blocks, "ENTRIES", entries)
     x = noise(60, 5, 0)
-    K, L = gram_of(x), gram_of(x[:, :3] + noise(60, 3, 1))
+    y = x[:, :3] + noise(60, 3, 1)
     masks = torch.rand(8, 60, generator=torch.Generator().manual_seed(2)) < 0.5
-    slow = torch.stack([u_inner(K[mask][:, mask], L[mask][:, mask]) for mask in masks])
-    torch.testing.assert_close(subset_hsic(K, L, masks), slow, rtol=1e-12, atol=1e-12)
+    found = _blocks.subset_products(_blocks.centred(x), _blocks.centred(y), masks)
+    for row, (first, second) in zip(found, ((x, y), (x, x), (y, y)), strict=True):
+        K, L = gram_of(first), gram_of(second)
+        slow = torch.stack([u_inner(K[mask][:, mask], L[mask][:, mask]) for mask in masks])
+        torch.testing.assert_close(row, slow, rtol=1e-11, atol=1e-12)
 
 
 def test_values_of_subsets_equal_values_of_restricted_states():

@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 
 from blockspin import Chain, Ensemble, members
 from blockspin.observables.base import accumulate, evaluate
+from blockspin.observables.nystroem import Landmarks
 
 SITES = 6
 
 
 def instance(cls):
-    """An observable with what it needs: a geometry where it asks for one, a limit small enough to matter."""
-    given = {"geometry": Chain(SITES), "limit": 25}
+    """An observable with what it needs: a geometry, landmarks, a limit small enough to matter."""
+    marks = torch.randn(5, SITES, dtype=torch.float64, generator=torch.Generator().manual_seed(1)).exp() + 3
+    given = {"geometry": Chain(SITES), "limit": 25, "landmarks": Landmarks(marks)}
     return cls(**{field.name: given[field.name] for field in dataclasses.fields(cls) if field.name in given})
 
 

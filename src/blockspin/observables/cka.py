@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from blockspin.errors import FitFailedError, TooFewSamplesError
+from blockspin.observables._blocks import centred, subset_products
 from blockspin.observables._rows import RowPairs, check_equal_weights
-from blockspin.observables.base import Observable, State, SubsetEstimator, gram_of, u_inner
+from blockspin.observables.base import Observable, State, SubsetEstimator, u_inner
 from blockspin.registry import register
 
 
@@ -26,29 +27,6 @@ def debiased_cka(K: Tensor, L: Tensor) -> Tensor:
         TooFewSamplesError: If n < 4.
     """
     return _alignment(u_inner(K, L), u_inner(K, K), u_inner(L, L))
-
-
-def subset_hsic(K: Tensor, L: Tensor, masks: Tensor) -> Tensor:
-    """Return ``debiased_hsic`` on many subsets of the samples at once, float64 [subsets].
-
-    Three matrix products instead of a pair of smaller kernels a subset.
-
-    Args:
-        K: Kernel [n, n].
-        L: Kernel [n, n].
-        masks: bool [subsets, n].
-
-    Raises:
-        TooFewSamplesError: If a subset has fewer than four samples.
-    """
-    z, m = masks.to(torch.float64).T, masks.sum(1).to(torch.float64)
-    if float(m.min()) < 4:
-        raise TooFewSamplesError("an unbiased product of kernels needs four samples", "Give more samples.")
-    K, L = (kernel.to(torch.float64) - torch.diag(torch.diagonal(kernel)) for kernel in (K, L))
-    rows, columns = (K @ z) * z, (L @ z) * z
-    total = rows.sum(0) * columns.sum(0) / ((m - 1) * (m - 2))
-    cross = (rows * columns).sum(0) * 2 / (m - 2)
-    return (((K * L) @ z * z).sum(0) + total - cross) / (m * (m - 3))
 
 
 def _alignment(cross: Tensor, first: Tensor, second: Tensor) -> Tensor:
@@ -73,7 +51,8 @@ class Cka(Observable, SubsetEstimator):
     :math:`\operatorname{tr}(C_{xy} C_{yx}) / \sqrt{\operatorname{tr} C_{xx}^2 \operatorname{tr} C_{yy}^2}`.
 
     Evaluated on at most ``limit`` units drawn by hash, one sample of each: repeated samples would put back the
-    diagonal that the estimate leaves out. For the same reason its error comes from halves without replacement.
+    diagonal that the estimate leaves out. For the same reason its error comes from halves without replacement. Kernels
+    are summed by blocks of rows, so that memory grows with the fields alone.
 
     Args:
         limit: Most units that are kept.
@@ -104,8 +83,9 @@ class Cka(Observable, SubsetEstimator):
             TooFewSamplesError: If there are fewer than four units.
             FitFailedError: If a self-term is not positive, or samples are weighted.
         """
-        K, L = _kernels(state)
-        return {"similarity": debiased_cka(K, L)}
+        fields = _fields(state)
+        everything = torch.ones(1, len(fields[0]), dtype=torch.bool)
+        return {"similarity": _alignment(*subset_products(*fields, everything))[0]}
 
     def values_of(self, state: State, masks: Tensor) -> list[dict[str, Tensor]]:
         """Compare the kernels on many subsets of the rows.
@@ -114,13 +94,12 @@ class Cka(Observable, SubsetEstimator):
             TooFewSamplesError: If a subset has fewer than four units.
             FitFailedError: If a self-term is not positive, or samples are weighted.
         """
-        K, L = _kernels(state)
-        cross, first, second = (subset_hsic(a, b, masks) for a, b in ((K, L), (K, K), (L, L)))
-        return [{"similarity": similarity} for similarity in _alignment(cross, first, second)]
+        products = subset_products(*_fields(state), masks)
+        return [{"similarity": similarity} for similarity in _alignment(*products)]
 
 
-def _kernels(state: State) -> tuple[Tensor, Tensor]:
+def _fields(state: State) -> tuple[Tensor, Tensor]:
     if not state:
         raise TooFewSamplesError("there are no units to compare", "Give more samples.")
     check_equal_weights(state)
-    return gram_of(state["first"]), gram_of(state["second"])
+    return centred(state["first"]), centred(state["second"])
