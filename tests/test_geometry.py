@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blockspin import Chain, Graph, Grid, Tree, Unordered
+from blockspin import Chain, Diamond, Graph, Grid, Tree, Unordered
 from blockspin.errors import GeometryError, IndivisibleBlocksError
 
 LATTICES = [
@@ -105,3 +105,50 @@ def test_unordered_sites_have_no_distance():
 
 def test_unordered_spacing_is_the_ratio_of_counts():
     assert Unordered(12).coarser(6).coarser(2) == Unordered(2, 6.0)
+
+
+# --- diamond lattices -------------------------------------------------------------------------------------------------
+
+DIAMONDS = [Diamond(0), Diamond(1), Diamond(2), Diamond(2, 3, 2), Diamond(2, 2, 3)]
+
+
+def drawn_diamond(lattice: Diamond) -> tuple[int, set[frozenset[int]]]:
+    """Draw it edge by edge: the slow twin."""
+    edges, sites = [(0, 1)], 2
+    for _ in range(lattice.generations):
+        fresh = []
+        for u, v in edges:
+            for _ in range(lattice.branches):
+                path = [u, *range(sites, sites + lattice.b - 1), v]
+                sites += lattice.b - 1
+                fresh += list(zip(path[:-1], path[1:], strict=True))
+        edges = fresh
+    return sites, {frozenset(edge) for edge in edges}
+
+
+@pytest.mark.parametrize("lattice", DIAMONDS, ids=repr)
+def test_a_diamond_is_drawn_edge_by_edge(lattice):
+    sites, edges = drawn_diamond(lattice)
+    assert lattice.sites == sites
+    assert {frozenset(edge) for edge in lattice.edges().tolist()} == edges
+    assert len(lattice.edges()) == len(edges) == (lattice.branches * lattice.b) ** lattice.generations
+
+
+@pytest.mark.parametrize("lattice", DIAMONDS[1:], ids=repr)
+def test_a_sublattice_of_a_diamond_keeps_its_distances(lattice):
+    for b in lattice.divisors():
+        kept = lattice.sublattice(b)
+        assert torch.equal(kept.coarse.distances(), lattice.distances()[kept.kept][:, kept.kept])
+
+
+def test_a_diamond_refuses_blocks_and_other_ratios_by_name():
+    with pytest.raises(GeometryError, match="decimation"):
+        Diamond(2).blocks(2)
+    with pytest.raises(IndivisibleBlocksError, match="Ratios: 2, 4"):
+        Diamond(2).sublattice(3)
+
+
+@pytest.mark.parametrize("geometry", LATTICES, ids=repr)
+def test_a_sublattice_holds_the_corners_of_blocks(geometry):
+    for b in geometry.divisors():
+        assert torch.equal(geometry.sublattice(b).kept, geometry.blocks(b).members[:, 0])

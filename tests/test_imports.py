@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "blockspin"
-NOUNS = {"ensemble", "geometry", "law", "measurement", "flow", "claims", "answer", "errors"}
+NOUNS = {"ensemble", "geometry", "diamond", "law", "measurement", "flow", "claims", "answer", "errors"}
 EVERY_BASE = {f"{path.parent.name}.base" for path in SOURCE.glob("*/base.py")}
 TABLE = {
     "sources": {"readers.base"},

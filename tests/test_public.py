@@ -10,6 +10,7 @@ PUBLIC = {
     "BlockspinError",
     "Chain",
     "Claims",
+    "Diamond",
     "Ensemble",
     "EnumeratedLaw",
     "Flow",

@@ -16,6 +16,7 @@ _EXPORTS = {
     "BlockspinError": "errors",
     "Chain": "geometry",
     "Claims": "claims",
+    "Diamond": "diamond",
     "Ensemble": "ensemble",
     "EnumeratedLaw": "law",
     "Flow": "flow",

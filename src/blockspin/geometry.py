@@ -25,6 +25,19 @@ class Blocks:
     coarse: Geometry
 
 
+@dataclass(frozen=True, eq=False)
+class Sublattice:
+    """Some of the sites, which are a coarser lattice of their own.
+
+    Args:
+        kept: int64 [coarse sites].
+        coarse: The geometry of the kept sites.
+    """
+
+    kept: Tensor
+    coarse: Geometry
+
+
 class Geometry(abc.ABC):
     """What is near what. Frozen; lengths are in lattice spacings of the finest level."""
 
@@ -39,6 +52,16 @@ class Geometry(abc.ABC):
             IndivisibleBlocksError: If b does not divide the lattice.
             GeometryError: If there is no nearness to tile by.
         """
+
+    def sublattice(self, b: int) -> Sublattice:
+        """Return the sites that decimation by ``b`` keeps: the corner of each block, unless a geometry knows better.
+
+        Raises:
+            IndivisibleBlocksError: If b does not divide the lattice.
+            GeometryError: If there is no nearness to go by.
+        """
+        blocks = self.blocks(b)
+        return Sublattice(blocks.members[:, 0], blocks.coarse)
 
     @abc.abstractmethod
     def distances(self) -> Tensor:

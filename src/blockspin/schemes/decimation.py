@@ -17,11 +17,11 @@ from blockspin.schemes.base import Map, Scheme, require_ratio
 
 @dataclass(frozen=True, eq=False)
 class DecimationMap(Map):
-    """The corner sites of fixed blocks.
+    """The sites of a sublattice: the corners of blocks, or the coarser generations of a diamond lattice.
 
     Args:
         b: Ratio of new to old lattice spacing.
-        kept: int64 [blocks]; the sites that are kept.
+        kept: int64 [coarse sites]; the sites that are kept.
     """
 
     b: int
@@ -34,12 +34,12 @@ class DecimationMap(Map):
         return log(self.b)
 
     def values(self, values: Tensor) -> Tensor:
-        """Keep the corners."""
+        """Keep the sublattice."""
         return values[:, self.kept]
 
     def coarse(self, geometry: Geometry) -> Geometry:
-        """Return the lattice of corners."""
-        return geometry.blocks(self.b).coarse
+        """Return the sublattice."""
+        return geometry.sublattice(self.b).coarse
 
 
 @register
@@ -52,12 +52,15 @@ class Decimation(Scheme):
 
     .. math:: \tanh K' = (\tanh K)^b
 
+    On a ``Diamond`` lattice of p branches the same sum gives Migdal and Kadanoff's recursion,
+    :math:`K' = p \operatorname{artanh}(\tanh^b K)`, exactly.
+
     Args:
         b: Ratio of new to old lattice spacing, an integer of at least 2. Dimensionless.
 
     Shapes:
-        in:  [samples, sites, components], every axis of the lattice divisible by b
-        out: [samples, sites / b^d, components]
+        in:  [samples, sites, components], every axis of the lattice divisible by b (Diamond: b one of its divisors)
+        out: [samples, sites / b^d, components] (Diamond: the sites of the coarser generations)
 
     Raises:
         ConfigError: If b is not an integer of at least 2.
@@ -65,11 +68,12 @@ class Decimation(Scheme):
         GeometryError: If sites have no neighbours (``Unordered``, general graphs).
 
     Do not trust when:
-        The lattice has two dimensions or more: couplings of every range are then generated, and truncating them is
+        A grid has two dimensions or more: couplings of every range are then generated, and truncating them is
         uncontrolled. The field's own scaling dimension is lost as well: what is kept is not averaged.
 
     Tether:
-        theory.ising_ring.decimated_coupling, exact for every K and b.
+        theory.ising_ring.decimated_coupling and, on diamond lattices, theory.migdal_kadanoff.decimated_then_moved; both
+        exact for every K and b.
 
     Source:
         nelson1975.
@@ -95,8 +99,8 @@ class Decimation(Scheme):
         require_ratio(self.b)
 
     def fit(self, source: Source, *, generator: torch.Generator) -> DecimationMap:
-        """Return the corners of the geometry's blocks; nothing is learned."""
-        return DecimationMap(self.b, source.geometry.blocks(self.b).members[:, 0])
+        """Return the geometry's sublattice; nothing is learned."""
+        return DecimationMap(self.b, source.geometry.sublattice(self.b).kept)
 
     @classmethod
     def examples(cls) -> tuple[Decimation, ...]:
