@@ -1,6 +1,6 @@
 """Geometry: distances and tilings, against what a ruler gives."""
 
-from itertools import product
+from itertools import pairwise, product
 
 import pytest
 import torch
@@ -121,7 +121,7 @@ def drawn_diamond(lattice: Diamond) -> tuple[int, set[frozenset[int]]]:
             for _ in range(lattice.branches):
                 path = [u, *range(sites, sites + lattice.b - 1), v]
                 sites += lattice.b - 1
-                fresh += list(zip(path[:-1], path[1:], strict=True))
+                fresh += list(pairwise(path))
         edges = fresh
     return sites, {frozenset(edge) for edge in edges}
 

@@ -104,7 +104,7 @@ def _bonds_between_blocks() -> int:
     counts = set()
     for shift in ((1, 1), (2, -1), (1, -2)):
         other = cell + torch.tensor(shift)
-        places = [c[:, :1] * first + c[:, 1:] * second for c in (cell, other)]
-        counts.add(int((torch.cdist(*places) < 1.01).sum()))
+        here, there = (c[:, :1] * first + c[:, 1:] * second for c in (cell, other))
+        counts.add(int((torch.cdist(here, there) < 1.01).sum()))
     (count,) = counts  # the same in every direction
     return count

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -27,7 +28,7 @@ class SpinGlassTether(Tether):
     def rows(self) -> Iterator[Row]:
         """Yield widths of couplings, the stiffness exponent in two and three dimensions, and T_c in three."""
         for temperature in (0.6, 1.2):
-            measured = _measure(lambda rng, T=temperature: _widths(T, 4, rng)[4])
+            measured = _measure(partial(_width, temperature))
             expected = float(theory.density_widths(temperature, 3, 4, 800)[4])
             yield sampled(f"width of the couplings after four steps (d = 3, T = {temperature})", expected, measured)
         for dimension, name in ((2, "two"), (3, "three")):
@@ -36,7 +37,7 @@ class SpinGlassTether(Tether):
                 kind = start.__name__.removesuffix("_pool").replace("_", "-")
                 if start is theory.plus_minus_pool and dimension == 2:
                     continue  # whole couplings at zero temperature flow to another, discrete, fixed distribution
-                measured = _measure(lambda rng, s=start, d=dimension: _stiffness(s, d, rng))
+                measured = _measure(partial(_stiffness, start, dimension))
                 yield sampled(f"theta in {name} dimensions, {kind} pools", expected, measured)
         yield exact("theta in two dimensions, about -0.27: no phase", -0.27, theory.stiffness_exponent(2), 0.01)
         yield exact("theta in three dimensions, about 0.26: a phase", 0.26, theory.stiffness_exponent(3), 0.01)
@@ -59,6 +60,10 @@ def _measure(number: Callable[[np.random.Generator], float]) -> Measurement:
 
 def _widths(temperature: float, steps: int, rng: np.random.Generator) -> np.ndarray:
     return theory.pool_widths(theory.gaussian_pool(BONDS, rng) / temperature, 3, steps, rng)
+
+
+def _width(temperature: float, rng: np.random.Generator) -> float:
+    return float(_widths(temperature, 4, rng)[4])
 
 
 def _stiffness(start: Start, dimension: int, rng: np.random.Generator) -> float:

@@ -144,9 +144,9 @@ def _series_tail(density: np.ndarray, grid: np.ndarray, width: float) -> np.ndar
     if np.isinf(width):
         return beyond**2
     k, K = edges[:, None] * width, grid[None] * width
-    gap = np.where(K > k, K - k, 1.0)
+    gap = np.where(k < K, K - k, 1.0)
     needed = k + (np.log(-np.expm1(-2 * (K + k))) - np.log(-np.expm1(-2 * gap))) / 2  # artanh(tanh k / tanh K)
-    return np.where(K > k, np.interp(needed / width, edges, beyond), 0.0) @ share
+    return np.where(k < K, np.interp(needed / width, edges, beyond), 0.0) @ share
 
 
 def _convolved(density: np.ndarray, grid: np.ndarray, copies: int) -> tuple[float, np.ndarray]:
