@@ -46,7 +46,7 @@ def lpa_collocation(dimension: float, components: float, points: int = 40, stret
     that the grid resolves. Newton's method starts at twelve components, where the answer is nearly that of very many.
 
     Args:
-        dimension: d from 2.7 to about 3.1, where the start is still near enough.
+        dimension: d from 2.7 to 3, where the start is still near enough.
         components: N >= 1.
         points: Points of the grid; with 40 the exponents of d = 3 have eight digits.
         stretch: Largest rho, in units of N + 0.8, near which the minimum lies.
