@@ -135,16 +135,6 @@ def test_units_of_chains_are_stretches_of_one_chain():
     assert spins.chain
 
 
-def test_units_are_many_autocorrelation_times_long():
-    model = IsingSquare(side=16)
-    s = drawn(model, 4000).values.reshape(16, 250, 16, 16)
-    energy = (s * s.roll(-1, 2) + s * s.roll(-1, 3)).mean((2, 3))
-    d = energy - energy.mean()
-    rho = torch.stack([(d[:, : 250 - lag] * d[:, lag:]).mean() for lag in range(20)]) / d.square().mean()
-    time = 0.5 + float(rho[1:].sum())  # in samples kept
-    assert model.stretch > 20 * time
-
-
 @pytest.mark.parametrize(("shape", "mass", "eta"), [((16,), 0.1, 0.0), ((6, 8), 0.0, 0.5)])
 def test_the_spectrum_of_the_field_is_that_of_theory(shape, mass, eta):
     model = GaussianField(shape=shape, mass=mass, eta=eta)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import abc
 import heapq
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, ClassVar
 
 import torch
+from torch import Tensor
 
 from blockspin.ensemble import Ensemble, content_hash, mix, occurrence_id
 from blockspin.law import EnumeratedLaw, GaussianLaw
@@ -97,6 +98,32 @@ class Model(Source):
     @abc.abstractmethod
     def sample(self, samples: int, *, generator: torch.Generator) -> Ensemble:
         """Draw samples; those of a Markov chain come with units many autocorrelation times long."""
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What was planted in samples: known because it made them.
+
+    Args:
+        samples: Tensors [samples, ...] by name, aligned with the ensemble's samples ("label", "latents", ...).
+        shared: Tensors by name that belong to all samples ("dictionary", "couplings", ...); the same whatever samples
+            are drawn, where the structure is drawn once (the option ``instance``).
+    """
+
+    samples: Mapping[str, Tensor]
+    shared: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class PlantedModel(Model):
+    """A model whose hidden causes are known; its docstring names what its truth holds."""
+
+    @abc.abstractmethod
+    def sample_with_truth(self, samples: int, *, generator: torch.Generator) -> tuple[Ensemble, Truth]:
+        """Draw samples together with what made them."""
+
+    def sample(self, samples: int, *, generator: torch.Generator) -> Ensemble:
+        """Draw the same samples without it."""
+        return self.sample_with_truth(samples, generator=generator)[0]
 
 
 class ExactModel(Model):

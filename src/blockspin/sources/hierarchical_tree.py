@@ -13,19 +13,20 @@ from blockspin.geometry import Tree
 from blockspin.law import GaussianLaw
 from blockspin.registry import register
 from blockspin.sources._options import number, whole
-from blockspin.sources.base import ExactModel
+from blockspin.sources._tree_field import tree_law, tree_samples
+from blockspin.sources.base import ExactModel, PlantedModel, Truth
 
 
 @register
 @dataclass(frozen=True)
-class HierarchicalTree(ExactModel):
+class HierarchicalTree(PlantedModel, ExactModel):
     r"""The Gaussian case of Dyson's hierarchical model: each leaf is a sum over its ancestors.
 
     .. math:: \phi_i = \sum_{l=0}^{D} \sqrt{v_l}\; z_{a_l(i)}, \qquad v_l = \rho^l,
 
     with independent unit Gaussians z, one a node. Two leaves whose branches meet at height h share the ancestors from
     there up, so that their covariance is the sum of v_l over l >= h. The right coarse-graining, subtrees to their
-    parents, is known by construction.
+    parents, is known by construction. The truth holds what each node adds, "level_0" (the leaves' own) to "level_D".
 
     Args:
         branching: Children of each node, at least 2.
@@ -58,21 +59,15 @@ class HierarchicalTree(ExactModel):
         """v_l, float64 [depth + 1], from the leaves up."""
         return torch.tensor([self.ratio**level for level in range(self.depth + 1)], dtype=torch.float64)
 
+    @property
+    def geometry(self) -> Tree:
+        """The tree."""
+        return Tree(self.branching, self.depth)
+
     def law(self) -> GaussianLaw:
         """Return the exact law."""
-        leaf = torch.arange(self.branching**self.depth)
-        covariance = torch.zeros(len(leaf), len(leaf), dtype=torch.float64)
-        for level, variance in enumerate(self.variances):
-            ancestor = leaf // self.branching**level
-            covariance += variance * (ancestor[:, None] == ancestor[None])
-        return GaussianLaw.of(covariance, Tree(self.branching, self.depth))
+        return tree_law(self.variances, self.geometry)
 
-    def sample(self, samples: int, *, generator: torch.Generator) -> Ensemble:
-        """Draw independent samples, node by node."""
-        values = torch.zeros(samples, self.branching**self.depth, dtype=torch.float64)
-        for level, variance in enumerate(self.variances):
-            below = self.branching**level
-            nodes = torch.randn(samples, values.shape[1] // below, dtype=torch.float64, generator=generator)
-            values += variance.sqrt() * nodes.repeat_interleave(below, dim=1)
-        units = torch.arange(samples)
-        return Ensemble.of(values.to(torch.float32), Tree(self.branching, self.depth), units=units)
+    def sample_with_truth(self, samples: int, *, generator: torch.Generator) -> tuple[Ensemble, Truth]:
+        """Draw independent samples and what each node adds, "level_0" (the leaves' own) to "level_D"."""
+        return tree_samples(self.variances, self.geometry, samples, generator)
