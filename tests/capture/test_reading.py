@@ -1,17 +1,21 @@
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
 from capture.networks import Letters, passages, plain, sample_of, transformer
 from torch import nn
 
+from blockspin import Unordered
 from blockspin.capture.base import Layout
+from blockspin.capture.hooks import capture
 from blockspin.capture.reading import ActivationPass
 from blockspin.capture.recipe import NetworkRecipe
 from blockspin.engine.base import Task
 from blockspin.engine.measure import measure
 from blockspin.errors import NonFiniteError, PooledEditError
 from blockspin.registry import member
+from blockspin.representations.base import Representation, joined
+from blockspin.sources.base import draw_records
 from blockspin.sources.given_module import GivenModule
 
 LAYERS = ("encoder.layer.0.attention.output", "encoder.layer.0", "encoder.layer.2")
@@ -61,8 +65,6 @@ def test_pooling_is_the_mean_over_the_words_of_the_passage_alone():
     pooled = everything(whole, LAYERS[1])
     record, key = whole.sample.records[5], int(whole.sample.ids[5])
     inputs, _ = whole.network.run([record.content])
-    from blockspin.capture.hooks import capture
-
     alone = capture(whole.network, inputs, [LAYERS[1]])[LAYERS[1]][0, 1:-1].mean(0)
     assert torch.allclose(pooled[key][:, 0], alone, atol=1e-5)
 
@@ -187,3 +189,50 @@ def test_ensembles_are_over_the_same_inputs_and_know_the_way_back():
     assert last.origin.run(whole.sample.ids[:2], lambda values, layout: values).last_hidden_state.shape[0] == 2
     with pytest.raises(PooledEditError):
         reading(count=8).ensembles()[LAYERS[0]].origin.run([0], lambda values, layout: values)
+
+
+@pytest.mark.parametrize(
+    "options", [("pooled", {}), ("tokens", {}), ("windows", {"length": 4}), ("position", {"at": 1})]
+)
+def test_what_is_read_inside_the_network_is_what_is_read_off_copies(options):
+    name, given = options
+    whole = replace(reading(), representation=member("representations", name)(**given))
+    rows = torch.arange(9)
+    found = whole.read(rows)
+    inputs, layout = whole.network.run([whole.sample.records[i].content for i in rows.tolist()])
+    for layer, activation in capture(whole.network, inputs, LAYERS).items():
+        one = whole.representation.read(activation, layout, whole.sample.ids[rows], whole.sample.units[rows])
+        for key in ("values", "ids", "units", "weights"):
+            assert torch.equal(getattr(found[layer], key), getattr(one, key))
+
+
+def test_what_is_read_is_not_changed_by_a_later_module_that_works_in_place():
+    @dataclass(frozen=True)
+    class View(Representation):
+        name, source, invertible = "view", "", True
+
+        def read(self, activation, layout, ids, units):
+            return joined(activation[:, 0, :, None], ids, units)
+
+        def geometry(self, field):
+            return Unordered(field.shape[1])
+
+    module = nn.Sequential(nn.Linear(3, 3), nn.ReLU(inplace=True)).eval()
+    data = member("sources", "given-records")(tuple(torch.randn(8, 3).numpy()), "array")
+    recipe = NetworkRecipe(GivenModule(module), "array")
+    whole = ActivationPass(recipe, draw_records(data, 8), ("0", "1"), View())
+    joint = whole.read(torch.arange(8))
+    assert float(joint["0"].values.min()) < 0
+    assert torch.equal(joint["0"].values.clamp(min=0), joint["1"].values)
+
+
+def test_a_sum_that_overflows_is_no_activation_that_does():
+    module = nn.Sequential(nn.Identity(), nn.Linear(1, 1))
+    data = member("sources", "given-records")(tuple(torch.full((8, 1), 3e38).numpy()), "array")
+    whole = ActivationPass(
+        NetworkRecipe(GivenModule(module.eval()), "array"),
+        draw_records(data, 8),
+        ("0",),
+        member("representations", "tokens")(),
+    )
+    assert float(whole.read(torch.arange(8))["0"].values.max()) == pytest.approx(3e38)

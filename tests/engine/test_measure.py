@@ -7,7 +7,7 @@ import torch
 from passes import TASKS, Wrapped, plain, small_pass
 
 from blockspin import Ensemble
-from blockspin.engine.base import Task
+from blockspin.engine.base import ROWS, Task, _put_together
 from blockspin.engine.in_memory import EnsemblePass
 from blockspin.engine.measure import measure
 from blockspin.engine.serial import Serial
@@ -142,3 +142,13 @@ def test_memory_is_flat_in_the_number_of_batches():
     measure(reading, tasks, executor=Serial(), store=None, generator=generator)
     assert len(held) == 4
     assert held[-1] - held[0] < 2400 * 24 / 4
+
+
+def test_small_batches_are_put_together_whole_and_in_order():
+    field = ensemble(samples=700)
+    joints = [{"x": field.batch.select(rows)} for rows in torch.arange(700).split(30)]
+    found = [joint["x"] for joint in _put_together(iter(joints))]
+    assert all(ROWS <= len(batch) < ROWS + 30 for batch in found[:-1])
+    assert torch.equal(torch.cat([batch.ids for batch in found]), field.ids)
+    assert torch.equal(torch.cat([batch.values for batch in found]), field.values)
+    assert list(_put_together(iter([]))) == []
