@@ -3,40 +3,62 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from math import comb
 from statistics import median
-from typing import Any
 
 PAIRS = 7
+COVERAGE = 0.875
+"""Least probability with which an interval holds the true median: that of seven pairs without the outermost."""
+
+Found = tuple[float, float, float]
+"""Median, low and high end of its interval."""
 
 
-def seconds_of(work: Callable[[], object]) -> float:
-    """Return how long a call takes."""
-    begun = time.perf_counter()
-    work()
-    return time.perf_counter() - begun
+def ratio(ours: Callable[[], object], theirs: Callable[[], object], pairs: int = PAIRS) -> Found:
+    """Return the ratio of times of the same work done again and again, in turn."""
+    times = interleaved({"ours": lambda part: ours(), "theirs": lambda part: theirs()}, pairs)
+    return paired(times["ours"], times["theirs"])
 
 
-def ratio(ours: Callable[[], object], theirs: Callable[[], object], pairs: int = PAIRS) -> tuple[float, float, float]:
-    """Return (median, low, high) of the ratio of times, after a warm-up that is not counted."""
-    ours(), theirs()
-    return paired(ours, theirs, pairs, seconds_of)
+def interleaved(jobs: Mapping[str, Callable[[int], object]], parts: int) -> dict[str, list[float]]:
+    """Return the seconds of every job on every part of the work: all jobs on one part, each first in its turn."""
+    names = list(jobs)
+    for name in names:
+        jobs[name](0)  # a warm-up that is not counted
+    times: dict[str, list[float]] = {name: [0.0] * parts for name in names}
+    for part in range(parts):
+        first = part % len(names)
+        for name in names[first:] + names[:first]:
+            begun = time.perf_counter()
+            jobs[name](part)
+            times[name][part] = time.perf_counter() - begun
+    return times
 
 
-def paired(ours: Any, theirs: Any, pairs: int, clock: Callable[[Any], float]) -> tuple[float, float, float]:
-    """Return (median, low, high) of the ratio of what a clock reads for one and the other, in turn.
-
-    Low and high are the second smallest and second largest pair: with seven pairs that interval holds the true median
-    with a probability of 1 - 2 * 8 / 128 = 87.5 %. With fewer than four pairs it is the range of all.
-    """
-    ratios = sorted(clock(ours) / clock(theirs) for _ in range(pairs))
-    inner = ratios[1:-1] if pairs > 3 else ratios
-    return median(ratios), inner[0], inner[-1]
+def paired(ours: Sequence[float], theirs: Sequence[float]) -> Found:
+    """Return the median of the ratios of pairs with an interval between two of them, that of the median by order."""
+    ratios = sorted(a / b for a, b in zip(ours, theirs, strict=True))
+    left = _left_out(len(ratios))
+    return median(ratios), ratios[left], ratios[-1 - left]
 
 
-def verdict(name: str, found: tuple[float, float, float], bar: float) -> bool:
+def verdict(name: str, found: Found, bar: float) -> bool:
     """Print the ratio beside its bar; a bar fails only where the whole interval lies beyond it."""
     middle, low, high = found
     held = low <= bar
-    print(f"{name}: {middle:.3f} [{low:.3f}, {high:.3f}], bar {bar:.2f}: {'held' if held else 'MISSED'}")
+    print(f"{name}: {middle:.3f} [{low:.3f}, {high:.3f}], bar {bar:.2f}: {'held' if held else 'MISSED'}", flush=True)
     return held
+
+
+def shown(name: str, found: Found) -> None:
+    """Print a ratio that has no bar."""
+    print(f"{name}: {found[0]:.3f} [{found[1]:.3f}, {found[2]:.3f}]", flush=True)
+
+
+def _left_out(pairs: int) -> int:
+    """Return how many of the sorted pairs may be left out at each end of the interval."""
+    left = 0
+    while left + 1 < pairs / 2 and 1 - 2 * sum(comb(pairs, k) for k in range(left + 2)) / 2**pairs >= COVERAGE:
+        left += 1
+    return left

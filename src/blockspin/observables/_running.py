@@ -12,9 +12,9 @@ from blockspin.ensemble import Batch
 if TYPE_CHECKING:
     from blockspin.observables.base import Monoid, State
 
-SLICE = 512
+SLICE = 1024
 """Samples in one product: sums inside it are in the dtype of the field, beyond it in float64."""
-BLOCK = 96
+BLOCK = 64
 """Columns in one product: of a symmetric matrix only the blocks on and above the diagonal are computed."""
 
 
@@ -55,9 +55,10 @@ class RunningMoments:
     """
 
     def __init__(self) -> None:
-        self._sums: State = {}
+        self._weight = self._squares = 0.0
+        self._mean, self._scatter = torch.zeros(0), torch.zeros(0)
         self._vectors: list[Tensor] = []
-        self._factors: list[Tensor] = []
+        self._factors: list[float] = []
 
     def add(self, *batches: Batch) -> None:
         """Add one batch, a slice at a time, each centred near its own mean."""
@@ -68,28 +69,35 @@ class RunningMoments:
                 self._add(x, w)
 
     def _add(self, x: Tensor, w: Tensor) -> None:
-        weight, (centre, centred) = w.sum(), centred_of(x, w)
+        weight, before = float(w.sum()), self._weight
+        centre, centred = centred_of(x, w)
         slip = weighed(centred, w).sum(0).to(torch.float64) / weight  # how far the mean is from the centre
-        mean, squares = centre.to(torch.float64) + slip, w.square().sum()
-        self._vectors.append(slip)
-        self._factors.append(-weight)
-        sums = self._sums
-        if sums:
-            total, gap = sums["weight"] + weight, mean - sums["mean"]
-            self._vectors.append(gap)
-            self._factors.append(sums["weight"] * weight / total)
-            weight, squares, mean = total, sums["squares"] + squares, sums["mean"] + gap * (weight / total)
-        scatter = sums["scatter"] if sums else torch.zeros(x.shape[1], x.shape[1], dtype=torch.float64)
-        self._sums = {"weight": weight, "squares": squares, "mean": mean, "scatter": scatter}
-        add_products(scatter, weighed(centred, w.sqrt()))
+        mean = centre.to(torch.float64) + slip
+        self._wait(-weight, slip)
+        self._weight, self._squares = before + weight, self._squares + float(w.square().sum())
+        if before:
+            gap = mean - self._mean
+            self._wait(before * weight / self._weight, gap)
+            self._mean = self._mean + gap * (weight / self._weight)
+        else:
+            self._mean, self._scatter = mean, torch.zeros(x.shape[1], x.shape[1], dtype=torch.float64)
+        add_products(self._scatter, weighed(centred, w.sqrt()))
+
+    def _wait(self, factor: float, vector: Tensor) -> None:
+        """Note a multiple of the product of a vector with itself."""
+        self._factors.append(factor)
+        self._vectors.append(vector)
 
     def state(self) -> State:
         """Return what was added up."""
+        if not self._weight:
+            return {}
         if self._vectors:
-            vectors, factors = torch.stack(self._vectors), torch.stack(self._factors)[:, None]
-            mirror(self._sums["scatter"].addmm_(vectors.T, factors * vectors))
+            vectors, factors = torch.stack(self._vectors), torch.tensor(self._factors, dtype=torch.float64)
+            mirror(self._scatter.addmm_(vectors.T, factors[:, None] * vectors))
             self._vectors, self._factors = [], []
-        return self._sums
+        weight, squares = (torch.tensor(number, dtype=torch.float64) for number in (self._weight, self._squares))
+        return {"weight": weight, "squares": squares, "mean": self._mean, "scatter": self._scatter}
 
 
 def centred_of(x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
