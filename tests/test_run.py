@@ -2,6 +2,8 @@
 
 import json
 import os
+import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from blockspin.engine._files import locked
 
 BLOCKSPIN = [str(Path(sys.executable).with_name("blockspin"))]
 SMALL = ["--model", "builtin:cluster-tree", "--samples", "160", "--kernel-samples", "100", "--groups", "5"]
@@ -140,3 +144,33 @@ def test_an_interrupted_run_is_finished_to_the_same_bytes(finished, tmp_path, ho
     assert done.returncode == 0, done.stderr
     assert (finished / "answers.json").read_bytes() == (tmp_path / "cut" / "answers.json").read_bytes()
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(20))
+def test_a_run_killed_at_any_moment_is_finished_to_the_same_bytes(finished, tmp_path, seed):
+    """The driver alone is killed; workers that it leaves behind are in nobody's way."""
+    executor = ("serial", "process")[seed % 2]
+    command = [*BLOCKSPIN, "run", *SMALL, "--executor", executor, "--out", "cut"]
+    run = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
+    limit = time.monotonic() + 120
+    while not (tmp_path / "cut" / "config.toml").exists():
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+    time.sleep(random.Random(seed).uniform(0, 6 if executor == "serial" else 20))
+    run.kill()
+    run.wait(60)
+    done = blockspin("run", "--resume", "cut", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for name in ("answers.json", "levels.json"):
+        assert (finished / name).read_bytes() == (tmp_path / "cut" / name).read_bytes()
+    assert {path.name for path in (tmp_path / "cut").iterdir()} == {path.name for path in finished.iterdir()}
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_a_second_run_in_the_same_folder_is_refused_by_name(finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "one")
+    with locked(tmp_path / "one" / "states"):
+        done = blockspin("run", "--resume", "one", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "being written by another process" in done.stderr
