@@ -9,6 +9,7 @@ import pytest
 import torch
 from passes import TASKS, Failing, Killing, Logged, Slow, plain, small_pass
 
+from blockspin.engine import _messages
 from blockspin.engine.measure import measure
 from blockspin.engine.process import Process
 from blockspin.engine.serial import Serial
@@ -103,3 +104,12 @@ def test_the_environment_is_restored():
     with pytest.raises(NonFiniteError):
         run(Failing(small_pass(), "0000.000000"), Process(workers=1))
     assert dict(os.environ) == before
+
+
+def test_a_worker_with_another_blockspin_is_refused_by_name(monkeypatch):
+    """As on a cluster where one machine has another version; a worker process has always the driver's."""
+    recipe = _messages.recipe_of(small_pass(), [], "ray")
+    _messages.opened(recipe)
+    monkeypatch.setattr(_messages, "code", lambda: "another")
+    with pytest.raises(ConfigError, match=r"executor = 'ray'.*blockspin and torch"):
+        _messages.opened(recipe)

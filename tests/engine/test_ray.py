@@ -14,7 +14,8 @@ from blockspin.engine.serial import Serial
 from blockspin.errors import ConfigError, MissingDependencyError, NonFiniteError, WorkerLostError
 from blockspin.observables.covariance import Covariance
 
-HERE = os.path.dirname(__file__)
+HERE = os.pathsep.join([os.path.dirname(__file__), *filter(None, [os.environ.get("PYTHONPATH")])])
+"""Where actors find the passes of the tests, and the blockspin that is tested."""
 
 
 def run(reading, executor, store=None):

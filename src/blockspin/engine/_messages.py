@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import traceback
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+import blockspin
 from blockspin.engine.base import Pass, Shard, states_of_shard
 from blockspin.errors import BlockspinError, ConfigError
 from blockspin.observables.base import Monoid, State
@@ -25,7 +29,7 @@ def recipe_of(reading: Pass, works: Works, executor: str) -> bytes:
         ConfigError: If the pass cannot be pickled.
     """
     try:
-        return pickle.dumps((reading, list(works)))
+        return pickle.dumps((executor, code(), pickle.dumps((reading, list(works)))))
     except (pickle.PicklingError, AttributeError, TypeError) as reason:
         raise ConfigError(
             "executor", executor, f"'serial', since this pass cannot leave its process ({reason})"
@@ -33,8 +37,25 @@ def recipe_of(reading: Pass, works: Works, executor: str) -> bytes:
 
 
 def opened(recipe: bytes) -> tuple[Pass, Works]:
-    """Return the pass and the works of a recipe, in a worker."""
-    return pickle.loads(recipe)
+    """Return the pass and the works of a recipe, in a worker.
+
+    Raises:
+        ConfigError: If the worker would not compute what the driver does: another blockspin or torch is installed.
+    """
+    executor, expected, inner = pickle.loads(recipe)
+    if code() != expected:
+        here = f"{blockspin.__file__} and torch {torch.__version__}"
+        raise ConfigError("executor", executor, f"workers with the driver's blockspin and torch; one has {here}.")
+    return pickle.loads(inner)
+
+
+@cache
+def code() -> str:
+    """Return a hash of what computes: the source of blockspin, and the version of torch."""
+    digest, root = hashlib.sha256(torch.__version__.encode()), Path(blockspin.__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def answer(reading: Pass, works: Works, shard: Shard) -> tuple[str, Any]:
