@@ -8,11 +8,12 @@ import torch
 from grouped import group_states, within_binomial
 from scipy.stats import binom
 
-from blockspin.couplings.swendsen import Swendsen
+from blockspin.couplings._operators import operator_names, operator_values
+from blockspin.couplings.swendsen import Swendsen, spins_about
 from blockspin.engine.errorbars import jackknife, merged
 from blockspin.ensemble import Ensemble
-from blockspin.errors import ConfigError, ShapeError, TooFewSamplesError
-from blockspin.geometry import Chain, Grid
+from blockspin.errors import ConfigError, GeometryError, ShapeError, TooFewSamplesError
+from blockspin.geometry import Chain, Grid, Unordered
 from blockspin.law import enumerate_law
 from blockspin.measurement import Measurement
 from blockspin.observables.base import accumulate, evaluate
@@ -97,7 +98,7 @@ def test_batches_in_the_wrong_order_are_refused():
         evaluate(Swendsen(shape=(12,), even=1, odd=1), fine, decimated(fine))
 
 
-@pytest.mark.parametrize("options", [{"shape": (4, 4, 4)}, {"b": 5}, {"even": 9}, {"odd": 0}])
+@pytest.mark.parametrize("options", [{"shape": (4, 4, 4, 4)}, {"b": 5}, {"even": 9}, {"odd": 0}])
 def test_options_that_cannot_be_used_are_refused(options):
     with pytest.raises(ConfigError):
         Swendsen(**options)
@@ -108,6 +109,96 @@ def test_too_few_samples_are_refused():
     coupling = Swendsen(shape=(12,), even=2, odd=1)
     with pytest.raises(TooFewSamplesError):
         coupling.value(accumulate(coupling.monoid, decimated(fine), fine))
+
+
+# --- any grid, any field ----------------------------------------------------------------------------------------------
+
+CUBIC = {  # every product of the operator, as vectors; the lattice makes the rest
+    "neighbours": 3,
+    "diagonal neighbours": 6,
+    "plaquette": 3,
+    "space diagonals": 4,
+    "second neighbours": 3,
+    "spin": 1,
+    "corner of three": 12,
+    "three in a row": 3,
+}
+
+
+def test_operators_of_the_cubic_lattice_have_all_their_orientations():
+    up = torch.ones(2, 64)
+    counts = {"even": 5, "odd": 3}
+    values = operator_values(Ensemble.of(up, Grid((4, 4, 4))).batch, Grid((4, 4, 4)), counts)
+    names = [name for sector in ("even", "odd") for name in operator_names(3, sector)]
+    assert dict(zip(names, (values[0] / 64).tolist(), strict=True)) == CUBIC
+    generator = torch.Generator().manual_seed(0)
+    spins = (torch.rand(5, 4, 4, 4, generator=generator) - 0.5).sign()
+    turned = [spins.permute(0, *axes).flip(flip) for axes in ((1, 2, 3), (2, 3, 1), (3, 2, 1)) for flip in (1, 2, 3)]
+    rows = [operator_values(Ensemble.of(x.reshape(5, -1)).batch, Grid((4, 4, 4)), counts) for x in turned]
+    assert all(torch.equal(row, rows[0]) for row in rows)
+
+
+@pytest.mark.parametrize("shape", [(7,), (4, 6), (4, 2, 4)])
+def test_open_edges_leave_out_what_would_reach_beyond_them(shape):
+    """Surround the lattice by zeros: what reaches beyond vanishes, whatever the edges."""
+    generator = torch.Generator().manual_seed(1)
+    field = torch.randn(3, *shape, dtype=torch.float64, generator=generator)
+    padded = torch.nn.functional.pad(field, (0, 4) * len(shape))
+    counts = {"even": 4, "odd": 3}
+    wide = Grid(tuple(padded.shape[1:]))
+    expected = operator_values(Ensemble.of(padded.reshape(3, -1)).batch, wide, counts, real=True)
+    found = operator_values(Ensemble.of(field.reshape(3, -1)).batch, Grid(shape, False), counts, real=True)
+    assert torch.allclose(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_a_real_field_has_powers_at_one_site_and_spins_have_not():
+    assert operator_names(2, "even", real=True)[:3] == ("square", "fourth power", "neighbours")
+    assert operator_names(2, "odd", real=True)[:2] == ("spin", "cube")
+    field = torch.tensor([[1.0, 2.0, -1.0, 0.5]] * 2)
+    values = operator_values(Ensemble.of(field).batch, Chain(4), {"even": 3, "odd": 2}, real=True)
+    assert values[0].tolist() == pytest.approx([6.25, 18.0625, 2 - 2 - 0.5 + 0.5, 2.5, 8.125])
+
+
+@pytest.mark.parametrize("b", [2, 3])
+def test_exponents_of_averaged_white_noise_are_those_of_the_trivial_fixed_point(b):
+    """y = d / 2 for the field; 0 for its variance, which unit-variance rescaling leaves where it was."""
+    values = torch.randn(4000, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    fine = Ensemble.of(values, Chain(12), units=torch.arange(4000))
+    coarse = member("schemes", "block-average")(b=b).fit(fine, generator=torch.Generator())(fine).times(b**0.5)
+    coupling = Swendsen.between(fine.geometry, coarse.geometry, even=1, odd=1, real=True)
+    assert coupling.b == b
+    found = jackknife(coupling, group_states(coupling, coarse, fine, chain=False))
+    assert float(found["y_odd"].value) == pytest.approx(0.5, abs=1e-12)
+    assert abs(found["y_even"].value) < 4 * found["y_even"].error < 0.2
+
+
+@pytest.mark.parametrize("scheme", ["block-average", "decimation", "majority-rule"])
+def test_thresholded_images_go_through_any_scheme(scheme):
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(600, 64, generator=generator).exp() + torch.rand(600, 1, generator=generator)
+    pixels = Ensemble.of(images, Grid((8, 8), False))
+    fit_half, rest = pixels.halves()
+    spins = spins_about(rest, fit_half.values.median(0).values)
+    assert abs(float(spins.values.mean())) < 0.1
+    coarse = member("schemes", scheme)(b=2).fit(spins, generator=generator)(spins)
+    real = scheme == "block-average"
+    fine = rest if real else spins
+    coupling = Swendsen.between(fine.geometry, coarse.geometry, even=2, odd=1, real=real)
+    assert coupling.periodic is False
+    found = jackknife(coupling, group_states(coupling, coarse, fine, chain=False))
+    assert found["y_odd"].error > 0
+
+
+def test_fields_that_have_no_operators_are_refused_by_name():
+    fine = ring()
+    coupling = Swendsen(shape=(12,), even=1, odd=1)
+    two = fine.with_values(fine.values.repeat(1, 1, 2))
+    with pytest.raises(ShapeError, match="2 components"):
+        evaluate(coupling, decimated(two), two)
+    with pytest.raises(ShapeError, match="spins_about"):
+        evaluate(coupling, decimated(fine.times(2.0)), fine.times(2.0))
+    with pytest.raises(GeometryError, match="leaves one"):
+        Swendsen.between(Chain(12), Unordered(6))
 
 
 # --- error bars -------------------------------------------------------------------------------------------------------

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import log
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from blockspin.couplings._operators import SECTORS, operator_names, operator_values
 from blockspin.couplings.base import Coupling, Goodness
-from blockspin.ensemble import Batch
-from blockspin.errors import ConfigError, TooFewSamplesError
-from blockspin.geometry import Grid
+from blockspin.ensemble import Batch, Ensemble
+from blockspin.errors import ConfigError, GeometryError, TooFewSamplesError
+from blockspin.geometry import Geometry, Grid
 from blockspin.measurement import Measurement
 from blockspin.observables.base import Monoid, State
 from blockspin.registry import register
@@ -38,12 +38,16 @@ class OperatorMoments(Monoid):
         b: Ratio of coarse to fine lattice spacing.
         even: Number of operators even under s -> -s.
         odd: Number of odd ones.
+        periodic: Whether opposite edges are neighbours.
+        real: Whether the field has other values than -1 and +1.
     """
 
     shape: tuple[int, ...]
     b: int
     even: int
     odd: int
+    periodic: bool = True
+    real: bool = False
     inputs: ClassVar[int] = 2
 
     def start(self) -> State:
@@ -56,8 +60,9 @@ class OperatorMoments(Monoid):
         if not len(fine):
             return state
         counts = {"even": self.even, "odd": self.odd}
-        small = Grid(tuple(n // self.b for n in self.shape))
-        x = torch.cat([operator_values(coarse, small, counts), operator_values(fine, Grid(self.shape), counts)], dim=1)
+        lattice = Grid(self.shape, self.periodic)
+        parts = ((coarse, Grid(tuple(n // self.b for n in self.shape), self.periodic)), (fine, lattice))
+        x = torch.cat([operator_values(batch, grid, counts, real=self.real) for batch, grid in parts], dim=1)
         w = fine.weights
         mean = (w @ x) / w.sum()
         centred = x - mean
@@ -73,6 +78,20 @@ class OperatorMoments(Monoid):
         scatter = first["scatter"] + second["scatter"] + first["weight"] * share * torch.outer(gap, gap)
         mean, squares = first["mean"] + share * gap, first["squares"] + second["squares"]
         return {"weight": weight, "squares": squares, "mean": mean, "scatter": scatter}
+
+
+def spins_about(ensemble: Ensemble, threshold: Tensor | float) -> Ensemble:
+    """Return the field as spins: +1 above a threshold, -1 otherwise, so that real-valued data have operators.
+
+    Take the threshold from other samples than those that are measured (the fit half), for instance each site's median:
+    with as many ups as downs the even and the odd sector are nearly apart.
+
+    Args:
+        ensemble: Images, token fields, activations.
+        threshold: A number, or one a site [sites, components].
+    """
+    up = ensemble.values > torch.as_tensor(threshold, dtype=ensemble.values.dtype)
+    return ensemble.with_values(up.to(ensemble.values.dtype) * 2 - 1)
 
 
 @register
@@ -94,13 +113,27 @@ class Swendsen(Coupling):
     (``goodness`` measures it), and the first step from a fine lattice is further from the fixed point than the later.
 
     Args:
-        shape: The fine lattice, periodic, of one or two dimensions; each axis divisible by b.
+        shape: The fine lattice, of one to three dimensions; each axis divisible by b.
         b: Ratio of coarse to fine lattice spacing.
-        even: Number of even operators, in the fixed order of ``operator_names``.
+        even: Number of even operators, in the fixed order of ``names``.
         odd: Number of odd ones.
+        periodic: Whether opposite edges are neighbours; not those of images or of windows of text, whose operators are
+            summed over what lies inside.
+        real: Whether the field has other values than -1 and +1: powers at one site are then operators too. The coarse
+            field must then be renormalised as at the fixed point: another factor z divides the row of T that belongs to
+            a product of n fields by z^n.
 
     Raises:
         ConfigError: If an option cannot be used.
+
+    Example:
+        >>> from blockspin import Chain, Ensemble, member
+        >>> words = torch.randn(500, 8, generator=torch.Generator().manual_seed(0)).exp()  # a token field
+        >>> fine = spins_about(Ensemble.of(words, Chain(8, periodic=False)), words.median(0).values[:, None])
+        >>> coarse = member("schemes", "majority-rule")(b=2).fit(fine, generator=torch.Generator())(fine)
+        >>> coupling = Swendsen(shape=(8,), even=1, odd=1, periodic=False)
+        >>> sorted(coupling.value(coupling.monoid.add(coupling.monoid.start(), coarse.batch, fine.batch)))[:1]
+        ['matrix_even']
 
     Do not trust when:
         Samples of a chain are grouped by hash (the error is then too small), ties of a majority rule are broken always
@@ -118,22 +151,49 @@ class Swendsen(Coupling):
     b: int = 2
     even: int = 3
     odd: int = 2
+    periodic: bool = True
+    real: bool = False
 
     def __post_init__(self):
         object.__setattr__(self, "shape", tuple(self.shape))
-        if len(self.shape) not in (1, 2):
-            raise ConfigError("shape", self.shape, "one or two axes.")
+        if len(self.shape) not in (1, 2, 3):
+            raise ConfigError("shape", self.shape, "one, two or three axes.")
         if self.b < 2 or any(n % self.b for n in self.shape):
             raise ConfigError("b", self.b, f"an integer of at least 2 that divides every axis of {self.shape}.")
         for sector in SECTORS:
-            known = operator_names(len(self.shape), sector)
+            known = self.names(sector)
             if not 1 <= getattr(self, sector) <= len(known):
                 raise ConfigError(sector, getattr(self, sector), f"1 to {len(known)} ({', '.join(known)}).")
 
     @property
     def monoid(self) -> OperatorMoments:
         """Joint moments of the operators."""
-        return OperatorMoments(self.shape, self.b, self.even, self.odd)
+        return OperatorMoments(self.shape, self.b, self.even, self.odd, self.periodic, self.real)
+
+    @classmethod
+    def between(cls, fine: Geometry, coarse: Geometry, **options: Any) -> Swendsen:
+        """Return the coupling for the step from one geometry to the next, whatever scheme took it.
+
+        Args:
+            fine: The geometry before the step.
+            coarse: The geometry after it.
+            options: The other options.
+
+        Raises:
+            GeometryError: If these are not two grids of which one is b times as coarse as the other.
+        """
+        if isinstance(fine, Grid) and isinstance(coarse, Grid):
+            b = fine.shape[0] // coarse.shape[0]
+            if b > 1 and fine.shape == tuple(b * n for n in coarse.shape):
+                return cls(shape=fine.shape, b=b, periodic=fine.periodic, **options)
+        raise GeometryError(
+            f"{coarse} is not a grid b times as coarse as {fine}",
+            "The operators are sums over a grid of one to three dimensions: use a scheme that leaves one.",
+        )
+
+    def names(self, sector: str) -> tuple[str, ...]:
+        """Return the operators of a sector that there are, in their fixed order."""
+        return operator_names(len(self.shape), sector, real=self.real)
 
     def value(self, state: State) -> dict[str, Tensor]:
         """Return exponents and matrices, where they exist.
@@ -182,7 +242,7 @@ class Swendsen(Coupling):
         return found, reasons
 
     def _constant(self, state: State, sector: str, kept: Tensor) -> str:
-        names = operator_names(len(self.shape), sector)
+        names = self.names(sector)
         for level, offset in (("coarse", 0), ("fine", self.even + self.odd)):
             index = kept + offset
             variance = state["scatter"].diagonal()[index] / state["weight"]

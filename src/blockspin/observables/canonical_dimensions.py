@@ -43,7 +43,7 @@ class CanonicalDimensions(Observable):
 
     What counts as signal is judged against data of the same shape without it (``noise_surrogates.against_noise``), and
     beside "largest", the baseline of baik2005. At D = 200 and D / nu = 1/2, and at 5 % false alarms, a single spike is
-    found by "largest" far more often (variance 2.2: 91 % against 15 %), and weak variance spread over a quarter or half
+    found by "largest" far more often (variance 2.2: 91 % against 13 %), and weak variance spread over a quarter or half
     of all directions is found more often by "quadratic" (variance 1.3 in 100 directions: 43 % against 23 %). The error
     bar is too large by a factor of two to three: levels repel, which a jackknife over samples does not see.
 

@@ -9,8 +9,9 @@ from typing import ClassVar
 import torch
 
 from blockspin.engine.errorbars import jackknife
-from blockspin.ensemble import group_of
-from blockspin.observables.base import accumulate
+from blockspin.ensemble import Ensemble, group_of
+from blockspin.measurement import Measurement
+from blockspin.observables.base import Estimator, accumulate
 from blockspin.registry import member, register
 from blockspin.tethers.base import Row, Tether
 
@@ -20,7 +21,7 @@ GROUPS = 20
 @register
 @dataclass(frozen=True)
 class SwendsenTether(Tether):
-    """Sample 32 x 32 spins at Onsager's coupling, block twice by majority, and linearise the second step."""
+    """Sample 32 x 32 spins at Onsager's coupling, block them by majority, and linearise the second step."""
 
     name = "swendsen"
     system = "critical Ising model on the square lattice, blocked by majority"
@@ -29,16 +30,36 @@ class SwendsenTether(Tether):
     fast: ClassVar[bool] = False
 
     def rows(self) -> Iterator[Row]:
-        """Yield y_t and y_h; the tolerance covers truncation and finite size, which exceed the sampling error."""
-        generator = torch.Generator().manual_seed(1)
-        spins = member("sources", "ising-square")(side=32).sample(20_000, generator=generator)
-        rule = member("schemes", "majority-rule")(b=2)
-        once = rule.fit(spins, generator=generator)(spins)
-        twice = rule.fit(once, generator=generator)(once)
-        coupling = member("couplings", "swendsen")(shape=(16, 16), b=2, even=3, odd=2)
-        group = group_of(spins.units, GROUPS, chain=spins.chain)
-        parts = [(group == g).nonzero().flatten() for g in range(GROUPS)]
-        states = [accumulate(coupling.monoid, twice.select(part), once.select(part)) for part in parts]
-        found = jackknife(coupling, states)
+        """Yield y_t, y_h and U4; tolerances cover truncation and finite size, which exceed the sampling error."""
+        levels = blocked("ising-square", 32, 20_000, 2)
+        found = linearised(levels[1], levels[2], even=3, odd=2)
         yield Row("y_t = 1, blocking 16 to 8, three operators", 1.0, found["y_even"], 0.02)
         yield Row("y_h = 15/8, blocking 16 to 8, two operators", 15 / 8, found["y_odd"], 0.005)
+        for level in levels[:2]:
+            side = level.geometry.shape[0]  # type: ignore[attr-defined] # grids all of them
+            found = grouped(member("observables", "binder")(), level)
+            about = "sampled" if level is levels[0] else "blocked"
+            yield Row(f"U4 of {side} x {side} {about} spins", 0.61069, found["binder"], 0.003)
+
+
+def blocked(source: str, side: int, samples: int, steps: int) -> list[Ensemble]:
+    """Return critical spins and what a number of blockings by majority make of them."""
+    generator = torch.Generator().manual_seed(1)
+    levels = [member("sources", source)(side=side).sample(samples, generator=generator)]
+    rule = member("schemes", "majority-rule")(b=2)
+    for _ in range(steps):
+        levels.append(rule.fit(levels[-1], generator=generator)(levels[-1]))
+    return levels
+
+
+def grouped(estimator: Estimator, *ensembles: Ensemble) -> dict[str, Measurement]:
+    """Measure aligned ensembles with the delete-group jackknife."""
+    group = group_of(ensembles[0].units, GROUPS, chain=ensembles[0].chain)
+    parts = [(group == g).nonzero().flatten() for g in range(GROUPS)]
+    return jackknife(estimator, [accumulate(estimator.monoid, *(e.select(p) for e in ensembles)) for p in parts])
+
+
+def linearised(fine: Ensemble, coarse: Ensemble, even: int, odd: int) -> dict[str, Measurement]:
+    """Return Swendsen's exponents of one step."""
+    coupling = member("couplings", "swendsen").between(fine.geometry, coarse.geometry, even=even, odd=odd)
+    return grouped(coupling, coarse, fine)
