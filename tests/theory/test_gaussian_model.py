@@ -36,6 +36,19 @@ def test_rank_exponent_of_a_scale_free_torus():
     assert -slope == pytest.approx(theory.rank_exponent(2, 0.25), abs=0.01)  # lattice corners: 0.867 against 0.875
 
 
+@pytest.mark.parametrize("eta", [0.25, 1.0])
+def test_block_sums_of_a_large_scale_free_torus_nearly_have_their_exponent(eta):
+    slopes = theory.block_sum_slopes((512, 512), (2, 4, 8, 16), eta)
+    assert (slopes < theory.block_sum_exponent(2, eta)).all()
+    assert slopes == pytest.approx([theory.block_sum_exponent(2, eta)] * 3, abs=0.12)
+    assert theory.rank_slope((256, 256), (5, 30000), eta) == pytest.approx(theory.rank_exponent(2, eta), abs=1e-3)
+
+
+def test_block_sums_without_correlations_add_their_variances():
+    slopes = theory.block_sum_slopes((64, 64), (1, 2, 4), 2.0)
+    assert slopes == pytest.approx([1.0, 1.0], abs=0.01)  # the missing mode
+
+
 def tree_covariance(variances, branching):
     leaf = np.arange(branching ** (len(variances) - 1))
     return sum(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import pi
+from math import log, pi
 
 import torch
 
 from blockspin.law import GaussianLaw
+from blockspin.measurement import Measurement
 from blockspin.registry import member, register
-from blockspin.tethers.base import Row, Tether, exact
+from blockspin.tethers.base import Row, Tether, exact, sampled
 from blockspin.theory import gaussian_model as theory
 
 ROUNDING = 1e-11
@@ -36,6 +37,8 @@ class GaussianModelTether(Tether):
         yield from _tree(2, 5, 0.7)
         yield from _modes(2, 5, 0.7)
         yield _siblings(2, 5, 0.7)
+        for eta in (0.25, 1.0):
+            yield from _scale_free(eta)
 
 
 def _pushed(law: GaussianLaw, scheme: str, **options: int) -> GaussianLaw:
@@ -97,4 +100,29 @@ def _siblings(branching: int, depth: int, ratio: float) -> Row:
     leaves = branching**depth
     return exact(
         f"largest misfit of the spectrum of {leaves} leaves paired by correlation", 0.0, float(misfit), ROUNDING
+    )
+
+
+def _scale_free(eta: float, side: int = 64, samples: int = 1000, groups: int = 20) -> Iterator[Row]:
+    """Sample a massless field, sum it over blocks and diagonalise it: exponents with their finite-size shifts."""
+    shape, sizes = (side, side), (2, 4, 8, 16)
+    field = member("sources", "gaussian-field")(shape=shape, mass=0.0, eta=eta)
+    drawn = field.sample(samples, generator=torch.Generator().manual_seed(2))
+    variances = []
+    for b in sizes:
+        averaged = member("schemes", "block-average")(b=b).fit(drawn, generator=torch.Generator())(drawn)
+        squares = averaged.values.to(torch.float64).square().mean((1, 2)) * b**4
+        variances.append(squares.reshape(groups, -1).mean(1))
+    logs = torch.stack(variances).mean(1).log()
+    rest = (torch.stack(variances).sum(1, keepdim=True) - torch.stack(variances)).log()
+    expected = theory.block_sum_slopes(shape, sizes, eta)
+    for i, b in enumerate(sizes[:-1]):
+        value, replicas = (x[i + 1] - x[i] for x in (logs, rest))
+        error = (groups - 1) / groups**0.5 * float(replicas.std()) / log(4)
+        how = f"delete-group jackknife, {groups} groups"
+        measured = Measurement(float(value) / log(4), error, n_eff=samples, how=how, dof=groups - 1)
+        yield sampled(f"slope of the variance of block sums, {b} to {2 * b} (eta = {eta})", expected[i], measured)
+    slope = theory.rank_slope((256, 256), (5, 30_000), eta)
+    yield exact(
+        f"rank slope of 256 x 256 sites (eta = {eta}): (2 - eta) / 2", theory.rank_exponent(2, eta), slope, 0.02
     )
