@@ -81,8 +81,8 @@ def block_sum_exponent(dimension: int, eta: float = 0.0) -> float:
 def block_sum_slopes(shape: Sequence[int], sizes: Sequence[int], eta: float = 0.0) -> np.ndarray:
     """Return the local slopes of ln(variance of block sums) against ln K between given block sides, exactly.
 
-    For a massless field without its mode k = 0. They stay below ``block_sum_exponent``: on 256 x 256 sites by 0.03 to 0.2,
-    by the lattice at one end and the missing mode at the other. Source: wilson1974.
+    For a massless field without its mode k = 0. They stay below ``block_sum_exponent``, on 256 x 256 sites by 0.03 to
+    0.2: by the lattice at one end and the missing mode at the other. Source: wilson1974.
     """
     d, b = len(shape), np.asarray(sizes, dtype=float)
     variances = [block_average_variance(shape, 0.0, int(size), eta) * size ** (2 * d) for size in sizes]
