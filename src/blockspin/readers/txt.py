@@ -6,36 +6,40 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from blockspin.errors import UnreadableRecordError
-from blockspin.readers.base import Item
+from blockspin.readers._limits import TEXT, refuse_beyond
+from blockspin.readers._streams import lines
+from blockspin.readers.base import Item, refuse_unit
 
 
-def read(path: Path, column: str) -> Iterator[Item]:
-    """Yield (passage, where) of each line, or of each paragraph if the file has blank lines between lines of text.
+def read(path: Path, column: str, unit: str) -> Iterator[Item]:
+    """Yield each line, or each paragraph if the file has blank lines between lines of text.
 
     Raises:
-        UnreadableRecordError: If a line is not UTF-8.
+        UnreadableRecordError: If a line is not UTF-8, or a passage is too long.
     """
+    refuse_unit(unit, "plain text has no fields.")
     paragraphs = _has_paragraphs(path)
     held: list[str] = []
-    begun = 1
-    for number, line in _lines(path):
+    begun = length = 0
+    for number, line in _texts(path):
         text = line.strip()
         if not paragraphs and text:
-            yield text, f"{path.name}, line {number}"
+            yield Item(text, f"{path.name}, line {number}")
         elif paragraphs and text:
-            begun = begun if held else number
+            begun, length = (begun, length + len(text)) if held else (number, len(text))
+            refuse_beyond(f"{path.name}, line {begun}", "its paragraph's number of characters", length, TEXT)
             held.append(text)
         elif held:
-            yield " ".join(held), f"{path.name}, line {begun}"
+            yield Item(" ".join(held), f"{path.name}, line {begun}")
             held = []
     if held:
-        yield " ".join(held), f"{path.name}, line {begun}"
+        yield Item(" ".join(held), f"{path.name}, line {begun}")
 
 
 def _has_paragraphs(path: Path) -> bool:
     """Whether the file parts several lines by blank lines, judged by its first thousand lines."""
     run = longest = blanks = 0
-    for number, line in _lines(path):
+    for number, line in _texts(path):
         run = run + 1 if line.strip() else 0
         blanks += not line.strip()
         longest = max(longest, run)
@@ -44,13 +48,12 @@ def _has_paragraphs(path: Path) -> bool:
     return blanks > 0 and longest > 1
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    with path.open("rb") as file:
-        for number, raw in enumerate(file, 1):
-            try:
-                yield number, raw.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as reason:
-                raise UnreadableRecordError(
-                    f"{path.name}, line {number} is not UTF-8 ({reason.reason} at byte {reason.start})",
-                    "Convert the file to UTF-8, or remove that line.",
-                ) from None
+def _texts(path: Path) -> Iterator[tuple[int, str]]:
+    for number, raw in lines(path):
+        try:
+            yield number, raw.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as reason:
+            raise UnreadableRecordError(
+                f"{path.name}, line {number} is not UTF-8 ({reason.reason} at byte {reason.start})",
+                "Convert the file to UTF-8, or remove that line.",
+            ) from None

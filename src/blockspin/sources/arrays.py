@@ -1,12 +1,12 @@
-"""Arrays: records along the first axis of an npy or npz file."""
+"""Arrays: records along the first axis of an npy or npz file, or one a sample of another format."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-from blockspin.readers.base import reader_of
+from blockspin.errors import UnreadableRecordError
+from blockspin.readers.base import items
 from blockspin.registry import register
 from blockspin.sources.base import DataSet, Record
 
@@ -17,8 +17,9 @@ class Arrays(DataSet):
     """Arrays of equal shape.
 
     Args:
-        path: An npy or npz file.
-        column: Name of the array within an npz file that holds several.
+        path: An npy or npz file, another format with arrays in a field, a pattern of several files, or a data set.
+        column: Name of the array within an npz file that holds several, or of the field.
+        unit: Name of the array or field that says what is independent; blank for the record itself.
     """
 
     name = "arrays"
@@ -26,9 +27,17 @@ class Arrays(DataSet):
     modality = "array"
     path: str
     column: str = "x"
+    unit: str = ""
 
     def records(self) -> Iterator[Record]:
         """Yield the arrays in file order."""
-        path = Path(self.path)
-        for array, where in reader_of(path)(path, self.column):
-            yield Record(array, where)
+        shape = None
+        for array, where, unit in items(self.path, self.column, self.unit):
+            if isinstance(array, str):
+                raise UnreadableRecordError(f"{where} is text, no array", "Name another column, or the modality text.")
+            shape = shape or array.shape
+            if array.shape != shape:
+                raise UnreadableRecordError(
+                    f"{where} has shape {array.shape}, the first array has {shape}", "Bring all to one shape."
+                )
+            yield Record(array, where, unit)

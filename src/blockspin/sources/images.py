@@ -1,13 +1,12 @@
-"""Images: a folder of pictures, or an npy or npz file of them."""
+"""Images: a folder of pictures, shards of them, or an npy or npz file."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from blockspin.errors import UnreadableRecordError
-from blockspin.readers.base import reader_of
+from blockspin.readers.base import items
 from blockspin.registry import register
 from blockspin.sources.base import DataSet, Record
 
@@ -18,8 +17,10 @@ class Images(DataSet):
     """Pictures [height, width, channels] of equal size.
 
     Args:
-        path: A folder of pictures, or an npy or npz file [images, height, width] or [images, height, width, channels].
-        column: Name of the array within an npz file that holds several.
+        path: A folder of pictures, an npy or npz file [images, height, width] or [images, height, width, channels], tar
+            shards, a pattern of several files, or a data set.
+        column: Name of the array within an npz file that holds several, or of the field.
+        unit: The field that names what is independent, such as the patient; "folder" in a folder of pictures.
     """
 
     name = "images"
@@ -27,11 +28,14 @@ class Images(DataSet):
     modality = "image"
     path: str
     column: str = "x"
+    unit: str = ""
 
     def records(self) -> Iterator[Record]:
         """Yield the pictures, by name or in file order."""
-        path, shape = Path(self.path), None
-        for image, where in reader_of(path)(path, self.column):
+        shape = None
+        for image, where, unit in items(self.path, self.column, self.unit):
+            if isinstance(image, str):
+                raise UnreadableRecordError(f"{where} is text, no picture", "Name another column.")
             picture = image[:, :, None] if image.ndim == 2 else image
             if picture.ndim != 3:
                 raise UnreadableRecordError(f"{where} has shape {image.shape}", "Give [height, width, channels].")
@@ -41,4 +45,4 @@ class Images(DataSet):
                     f"{where} has shape {picture.shape}, the first picture has {shape}",
                     "Bring all to one size and mode.",
                 )
-            yield Record(picture, where)
+            yield Record(picture, where, unit)

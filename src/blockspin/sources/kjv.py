@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
 from blockspin.errors import MissingDependencyError
-from blockspin.readers.base import reader_of
+from blockspin.readers.base import items
 from blockspin.registry import register
 from blockspin.sources.base import DataSet, Record
 
@@ -26,8 +26,7 @@ class Kjv(DataSet):
 
     def records(self) -> Iterator[Record]:
         """Yield the passages in the order of the books."""
-        path = database()
-        for passage, where in reader_of(path)(path, ""):
+        for passage, where, _ in items(str(database())):
             yield Record(passage, where)
 
 

@@ -1,13 +1,12 @@
-"""Text: passages from txt, jsonl or parquet files."""
+"""Text: passages from txt, jsonl, parquet or tar files, or a data set of the package datasets."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from blockspin.errors import UnreadableRecordError
-from blockspin.readers.base import reader_of
+from blockspin.readers.base import items
 from blockspin.registry import register
 from blockspin.sources.base import DataSet, Record
 
@@ -15,11 +14,12 @@ from blockspin.sources.base import DataSet, Record
 @register
 @dataclass(frozen=True)
 class Text(DataSet):
-    """Passages of a file, each a unit of its own (repetitions share one).
+    """Passages, each a unit of its own (repetitions share one) unless a field names the units.
 
     Args:
-        path: A file that a reader knows.
+        path: A file, a pattern of several, a folder of shards, or ``datasets:NAME:SPLIT``.
         column: The field or column that holds the passages, where the format has several.
+        unit: The field that names what is independent, such as the document; blank for the passage itself.
     """
 
     name = "text"
@@ -27,15 +27,17 @@ class Text(DataSet):
     modality = "text"
     path: str
     column: str = "text"
+    unit: str = ""
 
     def records(self) -> Iterator[Record]:
         """Yield the passages in file order."""
-        path = Path(self.path)
         found = False
-        for passage, where in reader_of(path)(path, self.column):
+        for passage, where, unit in items(self.path, self.column, self.unit):
             if not isinstance(passage, str):
-                raise UnreadableRecordError(f"{where} is not text", "Give a txt, jsonl or parquet file.")
+                raise UnreadableRecordError(
+                    f"{where} is not text", "Name a field that holds text, or another modality."
+                )
             found = True
-            yield Record(passage, where)
+            yield Record(passage, where, unit)
         if not found:
-            raise UnreadableRecordError(f"{path.name} holds no passage", "Give a file with one passage a line.")
+            raise UnreadableRecordError(f"{self.path} holds no passage", "Give a file with one passage a line.")
