@@ -95,7 +95,11 @@ def main() -> bool:
             return times[-1]
 
         name = f"ray x2 / process x2, {passages} passages, {pairs} pairs"
-        held.append(verdict(name, paired(*zip(*((clock(ray), clock(process)) for _ in range(pairs)), strict=True)), MOST_OVERHEAD))
+        held.append(
+            verdict(
+                name, paired(*zip(*((clock(ray), clock(process)) for _ in range(pairs)), strict=True)), MOST_OVERHEAD
+            )
+        )
         print(f"  one took {min(times):.1f} to {max(times):.1f} s", flush=True)
     return all(held)
 

@@ -37,9 +37,16 @@ def test_a_run_over_places_of_records_ends_with_a_report(tmp_path, representatio
 def test_a_run_over_places_of_real_passages_ends_with_a_report(tmp_path, representation, scheme):
     pytest.importorskip("transformers")
     given = {"model": "builtin:minilm", "data": "builtin:kjv", "samples": 400, "kernel_samples": 60, "steps": 1}
-    chosen = {"name": representation, "length": "8"} if representation == "windows" else representation
+    chosen = {"name": representation, "length": "2"} if representation == "windows" else representation
     config = small_run.RunConfig().with_options(
-        {**given, "representation": chosen, "scheme": scheme, "layers": ["blocks.*.resid_post"], "executor": "serial"}
+        {
+            **given,
+            "representation": chosen,
+            "scheme": scheme,
+            "layers": ["blocks.[45].resid_post"],
+            "executor": "serial",
+            "groups": 4,
+        }
     )
     place = run(config, folder=tmp_path / "out")
     shown = (place / "levels.json").read_text(encoding="utf-8")
