@@ -14,7 +14,7 @@ from blockspin.answer import Verdict
 from blockspin.couplings.power_law import Demands, Tail, find_tail, weigh
 from blockspin.errors import ConstantUnitsError, NonFiniteError, ShapeError
 from blockspin.measurement import Measurement
-from blockspin.spectra.surrogate import SurrogateTest, non_zero, surrogate_test
+from blockspin.spectra.surrogate import PILOTS, SurrogateTest, non_zero, surrogate_test
 
 LEAST = 8
 """Fewest eigenvalues that a tail is sought in."""
@@ -159,7 +159,7 @@ def judged(layer: LayerSpectrum, demands: Demands) -> LayerSpectrum:
     how = "textbook error of independent values, x_min taken as known; eigenvalues repel, so it is no true error"
     error = tail.textbook_error
     if test:
-        how, error = f"spread over {test.drawn} random matrices with a power-law tail", test.alpha_spread
+        how, error = f"spread over {PILOTS} random matrices with a power-law tail", test.alpha_spread
     alpha = Measurement(tail.alpha, error, "1", tail.count, f"maximum likelihood; {how}")
     return replace(layer, alpha=alpha, verdict=verdict, reasons=reasons)
 

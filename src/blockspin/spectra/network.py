@@ -80,8 +80,8 @@ def with_p_values(
 ) -> NetworkSpectra:
     """Return the spectra with every tail tested against random matrices; see ``surrogate.surrogate_test``.
 
-    The same generator gives the same numbers, whatever the number of workers. The cost of a layer is that of 40 to
-    20 + ``most`` eigenvalue problems of its shorter side.
+    The same generator gives the same numbers, whatever the number of workers. The cost of a layer is that of 48
+    to 38 + ``most`` eigenvalue problems of its shorter side.
 
     Args:
         spectra: From ``network_spectra``.
