@@ -113,8 +113,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="r
 
 @needs_proc
 def test_the_memory_told_is_what_follows(tmp_path):
-    """A wide network, so that its states outweigh the packages."""
-    options = ["--model", "builtin:cluster-tree", "--samples", "1500", "--executor", "serial"]
+    options = ["--model", "builtin:cluster-tree", "--samples", "400", "--executor", "serial"]
     assert 0.7 < told_and_held(options, tmp_path) < 1.3
 
 

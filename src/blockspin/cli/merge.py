@@ -1,4 +1,4 @@
-"""Merge: put together the parts of a run that several machines carried out, and finish it."""
+"""Merge: finish a run whose parts several machines carried out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from pathlib import Path
 
 
 def command(*folders: Path, out: Path | None = None) -> int:
-    """Put the parts of a run together and finish it; says whether machines of each kind computed the same bytes.
+    """Finish a run whose parts several machines carried out.
+
+    Says whether machines of each kind computed the same bytes.
 
     Args:
         folders: The run folders that ``blockspin run --shard I/N`` left: one where all wrote to the same disk.

@@ -1,4 +1,4 @@
-"""Spectra: list the spectra of a network's weights, with power-law exponents and whether they are any."""
+"""Spectra: list the spectra of weights and their power-law exponents."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ def command(
     seed: int = 0,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> int:
-    """List the spectra of a network's weights, with power-law exponents and whether they are any.
+    """List the spectra of weights and their power-law exponents.
+
+    Says of each whether it is a power law, none, or cannot be told.
 
     Args:
         model: A Hugging Face id or folder, builtin:minilm, or package.module:factory, as for run.

@@ -76,7 +76,7 @@ def numbers_of(value: Any, where: str) -> np.ndarray:
     """
     try:
         array = np.asarray(value)
-        content = np.asarray(array, dtype=np.float32) if array.dtype.kind in "fiub" else None
+        content = np.array(array, dtype=np.float32) if array.dtype.kind in "fiub" else None  # a copy: files are mapped
     except (ValueError, OverflowError) as reason:
         raise UnreadableRecordError(f"{where} is no array ({reason})", "Give rows of equal length.") from None
     if content is None or not content.size:
