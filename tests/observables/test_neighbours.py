@@ -11,7 +11,7 @@ from scipy.stats import binom
 
 from blockspin import Ensemble, Unordered
 from blockspin.errors import ConfigError, FitFailedError, ShapeError, TooFewSamplesError
-from blockspin.observables import _neighbours
+from blockspin.observables import _neighbours, ksg
 from blockspin.observables.base import accumulate, evaluate
 from blockspin.observables.gride import Gride, likeliest
 from blockspin.observables.ksg import Ksg
@@ -134,7 +134,10 @@ def test_the_error_is_never_too_small():
 # --- information -----------------------------------------------------------------------------------------------------
 
 
-def test_information_equals_its_definition():
+@pytest.mark.parametrize("bits", [ksg.BITS, 25])
+def test_information_equals_its_definition(bits, monkeypatch):
+    """With all ranks in one table, and with three tables of at most 25."""
+    monkeypatch.setattr(ksg, "BITS", bits)
     first, second = correlated(60, 2, 0.6, 0)
     x, y = (e.values[:, :, 0] / e.values[:, :, 0].std(0) for e in (first, second))
     dx, dy = ((a[:, None] - a[None]).abs().amax(2) for a in (x, y))

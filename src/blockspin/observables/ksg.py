@@ -21,6 +21,8 @@ MOST = 10
 """Most dimensions of either field: beyond, neighbours of any affordable sample are too far."""
 ATOM = 0.05
 """Share of the samples that may have the same value of one coordinate."""
+BITS = 4096
+"""Samples whose ranks are looked up at once, one bit each."""
 REPEATED = 0.01
 """Share of the samples that may coincide with another one in one of the fields."""
 
@@ -89,12 +91,9 @@ class Ksg(Observable):
         n = len(fields[0])
         if n <= self.k + 1:
             raise TooFewSamplesError(f"{n} units have no {self.k} neighbours to spare", "Give more samples.")
-        order = cKDTree(fields[0], leafsize=64).indices  # neighbours follow each other: fewer cache misses
-        x, y = (field[order] for field in fields)
-        with ThreadPoolExecutor(1) as other:  # one for each field; scipy's trees let go of the interpreter
-            radius = _radius(np.hstack([x, y]), self.k)
-            first = other.submit(_nearer, x, radius)
-            counts = _nearer(y, radius), first.result()
+        radius = _radius(np.hstack(fields), self.k)
+        with ThreadPoolExecutor(min(2, torch.get_num_threads())) as pool:
+            counts = list(pool.map(lambda field: _nearer(field, radius), fields))
         information = digamma(self.k) + digamma(n) - sum(digamma(count + 1).mean() for count in counts)
         ceiling = digamma(n) - digamma(self.k)
         found = {"information": information, "ceiling": ceiling}
@@ -137,10 +136,43 @@ def _radius(z: np.ndarray, k: int) -> np.ndarray:
 
 
 def _nearer(x: np.ndarray, radius: np.ndarray) -> np.ndarray:
-    """Return how many other samples lie within the radius of each."""
-    if x.shape[1] == 1:
-        line = np.sort(x[:, 0])
-        high = np.searchsorted(line, x[:, 0] + radius, side="right")
-        low = np.searchsorted(line, x[:, 0] - radius, side="left")
-        return high - low - 1
-    return cKDTree(x, leafsize=64).query_ball_point(x, radius, p=np.inf, return_length=True, workers=1) - 1
+    """Return how many other samples lie within the radius of each, in every coordinate.
+
+    In each coordinate they are a range of ranks; which samples those are is the difference of two rows of bits, and the
+    coordinates are joined bit by bit: exact, and several times faster than a tree that counts. Memory is some KiB a
+    sample.
+    """
+    ranges = []
+    for column in x.T:
+        order = np.argsort(column, kind="stable")
+        rank, line = np.empty_like(order), column[order]
+        rank[order] = np.arange(len(x))
+        low = np.searchsorted(line, column - radius, side="left")
+        ranges.append((rank, low, np.searchsorted(line, column + radius, side="right")))
+    counts = -np.ones(len(x), dtype=np.int64)  # without itself
+    for start in range(0, len(x), BITS):
+        inside = np.full(1, ~np.uint64(0))
+        for rank, low, high in ranges:
+            below = _below(rank[start : start + BITS], len(x))
+            inside = inside & (below[high] ^ below[low])
+        counts += _ones(inside)
+    return counts
+
+
+def _below(rank: np.ndarray, samples: int) -> np.ndarray:
+    """Return bits uint64 [samples + 1, words]: row r tells which of some samples have a rank below r."""
+    bit = np.arange(len(rank), dtype=np.uint64)
+    table = np.zeros((samples + 1, -(-len(rank) // 64)), dtype=np.uint64)
+    table[rank + 1, bit // np.uint64(64)] = np.uint64(1) << bit % np.uint64(64)
+    return np.bitwise_or.accumulate(table, axis=0, out=table)
+
+
+def _ones(words: np.ndarray) -> np.ndarray:
+    """Return the number of bits that are set in each row of uint64 [rows, words]."""
+    pairs, nibbles, octets, ones = (
+        np.uint64(int(digits * (16 // len(digits)), 16)) for digits in ("5", "3", "0f", "01")
+    )
+    v = words - ((words >> np.uint64(1)) & pairs)
+    v = (v & nibbles) + ((v >> np.uint64(2)) & nibbles)
+    v = (v + (v >> np.uint64(4))) & octets
+    return ((v * ones) >> np.uint64(56)).sum(1).astype(np.int64)
