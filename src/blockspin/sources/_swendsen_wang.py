@@ -31,7 +31,8 @@ class SwendsenWang(SpinUpdate):
 
 
 def joined(spins: np.ndarray, torus: Torus, K: float, rng: np.random.Generator) -> np.ndarray:
-    """Join equal neighbours with probability 1 - exp(-2K); returns bool [bonds]."""
-    i, j = torus.bonds
+    """Join equal neighbours with probability 1 - exp(-2K); returns bool [chains * sites, dimensions]."""
     flat = spins.reshape(-1)
-    return (flat[i] == flat[j]) & (rng.random(len(i), dtype=np.float32) < 1 - exp(-2 * K))
+    active = flat[torus.ahead] == flat[:, None]
+    active &= rng.random(active.shape, dtype=np.float32) < 1 - exp(-2 * K)
+    return active

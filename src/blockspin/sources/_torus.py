@@ -7,7 +7,7 @@ from functools import cached_property
 from math import prod
 
 import numpy as np
-from scipy.sparse import coo_array
+from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 
@@ -36,15 +36,17 @@ class Torus:
         return np.ascontiguousarray(np.stack(ends, axis=1))
 
     @cached_property
-    def bonds(self) -> tuple[np.ndarray, np.ndarray]:
-        """int32 [bonds] twice: the ends of every bond of all copies, sites numbered through."""
-        site = np.arange(self.chains * self.sites, dtype=np.int32)
-        forward = self.neighbours[:, ::2].astype(np.int32)
-        ends = [
-            (forward[:, axis] + self.sites * np.arange(self.chains)[:, None]).reshape(-1)
-            for axis in range(len(self.shape))
-        ]
-        return np.tile(site, len(self.shape)), np.concatenate(ends).astype(np.int32)
+    def ahead(self) -> np.ndarray:
+        """The next site along each axis, intp [chains * sites, dimensions], sites of all copies numbered through.
+
+        Bonds are numbered in the same order: those of the first site along each axis, then those of the second.
+        """
+        forward = self.neighbours[:, ::2].astype(np.intp)
+        return (forward + self.sites * np.arange(self.chains)[:, None, None]).reshape(-1, len(self.shape))
+
+    @cached_property
+    def _ahead32(self) -> np.ndarray:
+        return self.ahead.astype(np.int32).reshape(-1)
 
     @cached_property
     def sublattices(self) -> tuple[np.ndarray, ...]:
@@ -59,9 +61,15 @@ class Torus:
         return tuple(np.flatnonzero(colour == c) for c in range(3 if odd else 2))
 
     def clusters(self, active: np.ndarray) -> tuple[int, np.ndarray]:
-        """Return how many clusters the active bonds make in all copies, and each site's, int32 [chains, sites]."""
-        i, j = (end[active] for end in self.bonds)
-        size = self.chains * self.sites
-        graph = coo_array((np.ones(len(i), dtype=np.int8), (i, j)), shape=(size, size))
+        """Return how many clusters joined sites make in all copies, and each site's, int32 [chains, sites].
+
+        Args:
+            active: bool [chains * sites, dimensions]; whether a site is joined to the next one along each axis.
+        """
+        size, flat = len(active), active.reshape(-1)
+        ends = np.zeros(size + 1, dtype=np.int32)  # bonds are in the order of sites: the rows of the matrix are there
+        ends[1:] = np.cumsum(flat, dtype=np.int32)[len(self.shape) - 1 :: len(self.shape)]
+        columns = self._ahead32[np.flatnonzero(flat)]
+        graph = csr_array((np.ones(len(columns)), columns, ends), shape=(size, size))
         count, cluster = connected_components(graph, directed=False)
         return count, cluster.reshape(self.chains, self.sites)

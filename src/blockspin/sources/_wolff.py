@@ -58,7 +58,7 @@ class Wolff(SpinUpdate):
 
     def sweep(self, spins: np.ndarray, sweeps: int, rng: np.random.Generator) -> np.ndarray:
         """Return the spins after some sweeps of ``clusters`` clusters each."""
-        return self._run(spins, sweeps * self.clusters, rng)[0]
+        return self.flip_many(spins, sweeps * self.clusters, rng)[0]
 
     def burnt_in(self, spins: np.ndarray, sweeps: int, rng: np.random.Generator) -> tuple[Wolff, np.ndarray]:
         """Flip clusters until they held each site ``sweeps`` / 2 times, set their number, and sweep as often again."""
@@ -66,10 +66,11 @@ class Wolff(SpinUpdate):
         count, flipped, total = 1, 0, 0
         while total == 0 or 2 * total < sweeps * size:
             count = 2 * count
-            spins, flipped = self._run(spins, count, rng)
+            spins, flipped = self.flip_many(spins, count, rng)
             total += flipped
         tuned = replace(self, clusters=max(1, round(count * size / flipped)))
         return tuned, tuned.sweep(spins, -(-sweeps // 2), rng)
 
-    def _run(self, spins: np.ndarray, count: int, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+    def flip_many(self, spins: np.ndarray, count: int, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+        """Return the spins after ``count`` clusters of each chain, and how many spins were flipped in all."""
         return (self.flip or fastest_flip())(spins, self.torus, self.coupling, count, rng)

@@ -93,9 +93,9 @@ class Phi4(Model):
             new = old + width * rng.uniform(-1, 1, old.shape)
             rise = self._potential(new) - self._potential(old) - around * (new - old)
             field[:, part] = np.where(rng.standard_exponential(old.shape) > rise, new, old)
-        i, j = torus.bonds
         flat = field.reshape(-1)
-        active = rng.standard_exponential(len(i)) < 4 * self.hopping * flat[i] * flat[j]
+        product = flat[:, None] * flat[torus.ahead]
+        active = rng.standard_exponential(product.shape) < 4 * self.hopping * product
         count, cluster = torus.clusters(active)
         return field * (2 * rng.integers(0, 2, count, dtype=np.int8) - 1)[cluster]
 
