@@ -1,0 +1,60 @@
+"""Phi4: sampled fields against the transfer operator on a ring, the free field, and integration by parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from blockspin.ensemble import Ensemble
+from blockspin.registry import member, register
+from blockspin.tethers._means import mean_over_units
+from blockspin.tethers.base import Row, Tether, exact, sampled
+from blockspin.theory import phi4 as theory
+
+
+@register
+@dataclass(frozen=True)
+class Phi4Tether(Tether):
+    """Sample rings and a torus by clusters and single sites; identities hold for every coupling."""
+
+    name = "phi4"
+    system = "lattice field with a quartic action"
+    source = "brower1989"
+
+    def rows(self) -> Iterator[Row]:
+        """Yield moments of rings, of the free torus, and the Schwinger-Dyson identity <phi dS/dphi> = 1."""
+        for hopping, coupling in ((0.3, 0.5), (0.4, 20.0)):
+            moments = theory.ring_moments(8, hopping, coupling)
+            yield from _moments((8,), hopping, coupling, moments)
+            one = theory.schwinger_dyson(**moments, dimension=1, hopping=hopping, coupling=coupling)
+            yield exact(f"<phi dS/dphi>, transfer operator of 8 sites (lambda = {coupling})", 1.0, one, 1e-10)
+        variance, bond = theory.free_moments((12, 12), 0.22)
+        yield from _moments((12, 12), 0.22, 0.0, {"phi2": variance, "bond": bond})
+        for hopping, coupling in ((0.3, 0.5), (0.22, 5.0)):
+            ensemble, numbers = _sampled((12, 12), hopping, coupling)
+            identity = (
+                2 * numbers["phi2"] + 4 * coupling * (numbers["phi4"] - numbers["phi2"]) - 8 * hopping * numbers["bond"]
+            )
+            quantity = f"<phi dS/dphi>, 12 x 12 sites (kappa = {hopping}, lambda = {coupling})"
+            yield sampled(quantity, 1.0, mean_over_units(identity, ensemble))
+
+
+def _sampled(shape: tuple[int, ...], hopping: float, coupling: float) -> tuple[Ensemble, dict[str, Tensor]]:
+    """Return samples and, for each, the lattice means of phi^2, phi^4 and of neighbours' products."""
+    model = member("sources", "phi4")(shape=shape, hopping=hopping, coupling=coupling, chains=40, sweeps=3)
+    ensemble = model.sample(40 * 100, generator=torch.Generator().manual_seed(0))
+    x = ensemble.values.double().reshape(-1, *shape)
+    axes = tuple(range(1, x.ndim))
+    bond = torch.stack([(x * x.roll(1, axis)).mean(axes) for axis in axes]).mean(0)
+    return ensemble, {"phi2": (x**2).mean(axes), "phi4": (x**4).mean(axes), "bond": bond}
+
+
+def _moments(shape: tuple[int, ...], hopping: float, coupling: float, known: dict[str, float]) -> Iterator[Row]:
+    ensemble, numbers = _sampled(shape, hopping, coupling)
+    sites = " x ".join(map(str, shape))
+    for key, expected in known.items():
+        quantity = f"{key}, {sites} sites (kappa = {hopping}, lambda = {coupling})"
+        yield sampled(quantity, expected, mean_over_units(numbers[key], ensemble))
