@@ -5,16 +5,13 @@ The peers live in a virtual environment of their own, PEERS_DIR/ising (mcising 1
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
 from _pairs import ratio, verdict
+from _peer import Peer, interpreter
 
 from blockspin.engine.autocorrelation import integrated_time
 from blockspin.measurement import Measurement
@@ -23,50 +20,23 @@ from blockspin.sources._swendsen_wang import SwendsenWang
 from blockspin.sources._torus import Torus
 from blockspin.sources._wolff import Wolff
 from blockspin.sources.ising_square import CRITICAL_COUPLING
+from blockspin.theory import kaufman
 
 SIDE, CLUSTERS = 64, 10_000
-KAUFMAN = {32: -1.4336582, 64: -1.4239379}
-"""Energy per site in J at the critical point, from the derivative of Kaufman's partition function."""
 BAR, CLUSTERS_A_SECOND, SWEEP = 1.0, 28_500, 1.5e-3
 
-PEER = """
-import sys
-side, T = int(sys.argv[1]), 2.269185314213022
+MCISING = """
 from mcising import _core
-import numpy as np, peapods
-wolff = _core.IsingSimulation(side, 1.0, 0.0, 0.0, 0.0, 1, "wolff")
-wolff.sweep(2000, temperature=T)
-both = peapods.Ising((side, side), temperatures=np.array([T]), n_replicas=1)
-for line in sys.stdin:
-    name, count = line.split()
-    if name == "mcising":
-        wolff.sweep(int(count), temperature=T)
-    elif name == "peapods":
-        how = dict(sweep_mode="metropolis", cluster_update_interval=1, cluster_mode="wolff", sequential=True)
-        both.sample(int(count), **how)
-    print("done", flush=True)
+wolff = _core.IsingSimulation(64, 1.0, 0.0, 0.0, 0.0, 1, "wolff")
+wolff.sweep(2000, temperature=2.269185314213022)
+serve(lambda: wolff.sweep(10_000, temperature=2.269185314213022) and None)
 """
-
-
-class Peer:
-    """The peers' process: it lives through all pairs, so that nobody pays for starting it."""
-
-    def __init__(self, side: int):
-        python = Path(os.environ.get("PEERS_DIR", Path(tempfile.gettempdir()) / "peers")) / "ising/bin/python"
-        if not python.exists():
-            sys.exit(f"no peers at {python}: make the environment, or set PEERS_DIR")
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        self.process = subprocess.Popen([str(python), "-c", PEER, str(side)], **pipes)
-
-    def run(self, name: str, count: int) -> None:
-        self.process.stdin.write(f"{name} {count}\n")
-        self.process.stdin.flush()
-        if self.process.stdout.readline().strip() != "done":
-            sys.exit("the peers' process died")
-
-    def close(self) -> None:
-        self.process.stdin.close()
-        self.process.wait()
+PEAPODS = """
+import numpy, peapods
+both = peapods.Ising((64, 64), temperatures=numpy.array([2.269185314213022]), n_replicas=1)
+how = dict(sweep_mode="metropolis", cluster_update_interval=1, cluster_mode="wolff", sequential=True)
+serve(lambda: both.sample(10_000, **how) and None)
+"""
 
 
 def started(side: int, update, chains: int = 1):
@@ -98,25 +68,25 @@ def seconds(work) -> float:
 
 def speeds() -> list[bool]:
     held = []
-    peer = Peer(SIDE)
     wolff, spins, rng = started(SIDE, Wolff)
 
     def ours() -> None:
         wolff.flip_many(spins, CLUSTERS, rng)
 
+    python = interpreter("ising")
+    if not available():
+        print("numba is not installed: no compiled clusters")
+    elif python is None:
+        print("no peers: make the environment 'ising' and set PEERS_DIR")
+    else:
+        for name, job in (("mcising's", MCISING), ("peapods' clusters and Metropolis sweeps", PEAPODS)):
+            with Peer(python, job, threads=1) as peer:
+                found = ratio(ours, peer.run)
+            held.append(verdict(f"{CLUSTERS} Wolff clusters, L = {SIDE}, time over {name}", found, BAR))
     if available():
-        found = ratio(ours, lambda: peer.run("mcising", CLUSTERS))
-        held.append(verdict(f"{CLUSTERS} Wolff clusters, L = {SIDE}, time over mcising's", found, BAR))
-        found = ratio(ours, lambda: peer.run("peapods", CLUSTERS))
-        held.append(
-            verdict(f"{CLUSTERS} Wolff clusters, time over peapods' clusters and Metropolis sweeps", found, BAR)
-        )
         best = max(CLUSTERS / seconds(ours) for _ in range(7))
         print(f"Wolff clusters a second, best of 7: {best:.0f}, bar {CLUSTERS_A_SECOND}")
         held.append(best >= CLUSTERS_A_SECOND)
-    else:
-        print("numba is not installed: no compiled clusters")
-    peer.close()
     sweeps, spins, rng = started(128, SwendsenWang)
     best = min(seconds(lambda: sweeps.sweep(spins, 50, rng)) / 50 for _ in range(7))
     print(f"Swendsen-Wang by SciPy, 128 x 128, best of 7: {1e3 * best:.2f} ms a sweep, bar {1e3 * SWEEP} ms")
@@ -128,9 +98,10 @@ def energies() -> list[bool]:
     held = []
     for side, samples in ((32, 4000), (64, 2000)):
         for update in (Wolff, SwendsenWang):
+            exact = -kaufman.energy(CRITICAL_COUPLING, side, side) / side**2
             found, tau = energy(side, update, samples)
-            z = (found.value - KAUFMAN[side]) / found.error
-            print(f"energy, L = {side}, {update.name}: {found}, exact {KAUFMAN[side]}, z = {z:+.1f}; tau {tau}")
+            z = (found.value - exact) / found.error
+            print(f"energy, L = {side}, {update.name}: {found}, exact {exact:.6f}, z = {z:+.1f}; tau {tau}")
             held.append(abs(z) < 4)
     return held
 
