@@ -120,6 +120,10 @@ class GeometryError(StepNotPossibleError):
     """The scheme needs a notion of nearness that this geometry does not have."""
 
 
+class NothingFoundError(StepNotPossibleError):
+    """The data show no structure that the scheme could coarse-grain by: the geometry allows a step, the data do not."""
+
+
 class NotLinearError(BlockspinError):
     """A Gaussian law can only be pushed through a linear map; this map is not one."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from blockspin.engine.base import Executor, Pass, Task
 from blockspin.engine.kept import KeptPass
 from blockspin.engine.measure import Measured, Progress, measure, pass_key
 from blockspin.ensemble import Batch, Ensemble
-from blockspin.errors import ConfigError
+from blockspin.errors import ConfigError, NothingFoundError
 from blockspin.flow import Flow
 from blockspin.flows.depth import depth_flow
 from blockspin.flows.iterate import iterate
@@ -95,11 +96,15 @@ class Study:
         return study, cost
 
     def _try_scheme(self) -> None:
-        """Take one step on noise of the last layer's shape, to refuse early what the geometry does not allow."""
+        """Take one step on noise of the last layer's shape, to refuse early what the geometry does not allow.
+
+        That a scheme finds nothing in noise is as it should be.
+        """
         samples, layer = len(self.material.sample) - self.kernels, self.reading.layers[-1]
         noise = torch.randn(samples, *self.shapes[layer], generator=self.generator(0))
         ensemble = Ensemble.of(noise, self._geometry(noise))
-        self.config.scheme.fit(ensemble, generator=self.generator(0))
+        with suppress(NothingFoundError):
+            self.config.scheme.fit(ensemble, generator=self.generator(0))
 
     def _ruler(self) -> Ruler:
         return Ruler(self.config.groups, self.config.threads, self.kernels, self.generator(1).initial_seed())

@@ -3,56 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import log
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from blockspin.claims import Claims, Semigroup
-from blockspin.errors import ConstantUnitsError, StepNotPossibleError
-from blockspin.geometry import Geometry, Unordered
+from blockspin.errors import StepNotPossibleError
 from blockspin.law import Source
-from blockspin.observables.covariance import moments
 from blockspin.registry import register
-from blockspin.schemes.base import LiftingMap, Scheme
-
-
-@dataclass(frozen=True, eq=False)
-class CorrelationPairingMap(LiftingMap):
-    """Sums over fixed pairs of sites.
-
-    Args:
-        pairs: int64 [coarse sites, 2]; a site that was left alone stands twice.
-        sites: Number of fine sites.
-    """
-
-    pairs: Tensor
-    sites: int
-    linear = True
-
-    @property
-    def log_b(self) -> float:
-        """Logarithm of the ratio of site counts."""
-        return log(self.sites / len(self.pairs))
-
-    def values(self, values: Tensor) -> Tensor:
-        """Add up each pair; a site that was left alone is carried along as it is."""
-        first, second = values[:, self.pairs[:, 0]], values[:, self.pairs[:, 1]]
-        alone = (self.pairs[:, 0] == self.pairs[:, 1])[None, :, None]
-        return torch.where(alone, first, first + second)
-
-    def coarse(self, geometry: Geometry) -> Geometry:
-        """Return as many unordered sites as there are sums."""
-        return Unordered(len(self.pairs), geometry.spacing * self.sites / len(self.pairs))
-
-    def lift(self, values: Tensor) -> Tensor:
-        """Give both sites of a pair half of its sum."""
-        alone = (self.pairs[:, 0] == self.pairs[:, 1])[None, :, None]
-        half = torch.where(alone, values, values / 2)
-        fine = values.new_empty(len(values), self.sites, values.shape[2])
-        fine[:, self.pairs[:, 0]] = half
-        fine[:, self.pairs[:, 1]] = half
-        return fine
+from blockspin.schemes._correlation import correlation_of
+from blockspin.schemes._pairs import PairSumMap
+from blockspin.schemes.base import Scheme
 
 
 @register
@@ -87,7 +49,7 @@ class CorrelationPairing(Scheme):
         meshulam2019.
 
     Example:
-        >>> from blockspin import GaussianLaw
+        >>> from blockspin import GaussianLaw, Unordered
         >>> C = torch.tensor([[1.0, 0.1, 0.8, 0.0], [0.1, 1.0, 0.0, 0.3], [0.8, 0.0, 1.0, 0.0], [0.0, 0.3, 0.0, 1.0]])
         >>> coarse = CorrelationPairing().fit(GaussianLaw.of(C, Unordered(4)), generator=torch.Generator())
         >>> coarse.pairs.tolist()
@@ -104,13 +66,12 @@ class CorrelationPairing(Scheme):
         fixed_points=("white-noise",),
     )
 
-    def fit(self, source: Source, *, generator: torch.Generator) -> CorrelationPairingMap:
+    def fit(self, source: Source, *, generator: torch.Generator) -> PairSumMap:
         """Return the greedy pairs of the source's correlation matrix."""
         sites = source.geometry.sites
         if sites < 2:
             raise StepNotPossibleError("a single site is left, which cannot be paired")
-        correlation = _correlation(moments(source)[1], sites)
-        return CorrelationPairingMap(_greedy_pairs(correlation), sites)
+        return PairSumMap(greedy_pairs(correlation_of(source)), sites)
 
     @classmethod
     def examples(cls) -> tuple[CorrelationPairing, ...]:
@@ -118,35 +79,30 @@ class CorrelationPairing(Scheme):
         return (cls(),)
 
 
-def _correlation(covariance: Tensor, sites: int) -> Tensor:
-    components = len(covariance) // sites
-    summed = covariance.reshape(sites, components, sites, components).diagonal(dim1=1, dim2=3).sum(-1)
-    variance = summed.diagonal()
-    constant = (variance <= 1e-12 * variance.max()).nonzero()[:, 0]
-    if len(constant):
-        raise ConstantUnitsError(
-            f"{len(constant)} of {sites} sites do not vary (the first is site {int(constant[0])})", "Leave them out."
-        )
-    return summed / (variance[:, None] * variance[None]).sqrt()
+def greedy_pairs(correlation: Tensor) -> Tensor:
+    """Return greedy pairs int64 [ceil(sites / 2), 2] in order of their smaller site.
 
+    The pairs are those of one list of all pairs, sorted once: it is made in stretches, each of the pairs of free sites
+    above a threshold, since the pairs further down are mostly of sites that are taken by then. Ties are broken by the
+    sites' numbers, after rounding away what the order of summation decides.
 
-def _greedy_pairs(correlation: Tensor) -> Tensor:
-    """Return pairs in order of their smaller site, from one sorted list of all pairs.
-
-    Ties are broken by the sites' numbers, after rounding away what the order of summation decides.
+    Args:
+        correlation: [sites, sites], symmetric, at least two sites.
     """
-    sites = len(correlation)
-    i, j = torch.triu_indices(sites, sites, offset=1)
-    order = torch.argsort(torch.round(correlation[i, j], decimals=10), descending=True, stable=True)
-    free = [True] * sites
+    C = correlation.numpy()
+    digits = 10 if C.dtype == np.float64 else 5
+    free = np.arange(len(C))
+    C = np.tril(np.full_like(C, -np.inf)) + C  # each pair once
     pairs: list[tuple[int, int]] = []
-    missing = sites // 2
-    for block in order.split(max(sites * 4, 4096)):
-        for a, b in zip(i[block].tolist(), j[block].tolist(), strict=True):
-            if free[a] and free[b]:
-                free[a] = free[b] = False
-                pairs.append((a, b))
-        if len(pairs) == missing:
-            break
-    pairs += [(site, site) for site in range(sites) if free[site]]
-    return torch.tensor(sorted(pairs), dtype=torch.int64)
+    while len(free) > 1:
+        threshold = np.round(np.median(C[:-1].max(axis=1)), digits) - 0.5 * 10.0**-digits
+        i, j = np.nonzero(threshold <= C)  # in order of the sites' numbers
+        order = np.argsort(-np.round(C[i, j], digits), kind="stable")
+        taken = np.zeros(len(free), dtype=bool)
+        for a, b in zip(i[order].tolist(), j[order].tolist(), strict=True):
+            if not (taken[a] or taken[b]):
+                taken[a] = taken[b] = True
+                pairs.append((free[a], free[b]))
+        free, C = free[~taken], C[~taken][:, ~taken]
+    pairs += [(site, site) for site in free]
+    return torch.tensor(np.array(sorted(pairs)), dtype=torch.int64)

@@ -1,0 +1,146 @@
+"""Macrostates: fuzzy groups of sites, as many as the spectral gap of their correlation graph tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from blockspin.claims import Claims, Semigroup
+from blockspin.errors import ConfigError, NothingFoundError
+from blockspin.geometry import Geometry, Unordered
+from blockspin.law import Source
+from blockspin.registry import register
+from blockspin.schemes._correlation import affinity_of
+from blockspin.schemes._markov import galerkin, memberships, walk_modes
+from blockspin.schemes.base import LiftingMap, Scheme
+
+
+@dataclass(frozen=True, eq=False)
+class MacrostatesMap(LiftingMap):
+    """Means weighted by fuzzy memberships.
+
+    Args:
+        memberships: float64 [sites, macrostates]; each row adds up to one.
+        operator: float64 [macrostates, macrostates]; the random walk between macrostates (Galerkin), rows add up to one.
+        eigenvalues: float64 [sites]; of the random walk between sites, in descending order.
+    """
+
+    memberships: Tensor
+    operator: Tensor
+    eigenvalues: Tensor
+    linear = True
+
+    @property
+    def log_b(self) -> float:
+        """Logarithm of the ratio of site counts."""
+        return log(self.memberships.shape[0] / self.memberships.shape[1])
+
+    @property
+    def _weights(self) -> Tensor:
+        return (self.memberships / self.memberships.sum(0)).T
+
+    def values(self, values: Tensor) -> Tensor:
+        """Average over each macrostate."""
+        return torch.einsum("ms,nsc->nmc", self._weights.to(values.dtype), values)
+
+    def coarse(self, geometry: Geometry) -> Geometry:
+        """Return as many unordered sites as there are macrostates."""
+        count = self.memberships.shape[1]
+        return Unordered(count, geometry.spacing * geometry.sites / count)
+
+    def lift(self, values: Tensor) -> Tensor:
+        """Return the smallest field whose weighted means these are."""
+        inverse = torch.linalg.pinv(self._weights)
+        return torch.einsum("sm,nmc->nsc", inverse.to(values.dtype), values)
+
+
+@register
+@dataclass(frozen=True)
+class Macrostates(Scheme):
+    r"""Group sites into fuzzy macrostates, as many as the spectral gap of their correlation graph tells.
+
+    A random walk steps from site to site in proportion to their correlation (positive and beyond chance, plus one for
+    staying); where m groups are tightly knit and loosely tied to each other, its eigenvalues have a gap after the m-th.
+    The finest such gap that halves the number of sites is taken, so that a ladder climbs a hierarchy level by level.
+    Memberships chi are non-negative combinations of the m slow modes, add up to one for every site (so do those of a
+    whole ladder, which are their products), and the field of a macrostate is
+
+    .. math:: \phi'_a = \sum_i \chi_{ia} \phi_i \Big/ \sum_i \chi_{ia} .
+
+    The map keeps the walk between the macrostates, whose eigenvalues are the m largest of the walk between sites.
+
+    Args:
+        gap: Least difference of neighbouring eigenvalues that counts as a gap, between 0 and 1.
+
+    Shapes:
+        in:  [samples, sites, components]
+        out: [samples, macrostates, components], at most half as many
+
+    Raises:
+        ConfigError: If ``gap`` is not between 0 and 1.
+        NothingFoundError: If no correlation is beyond chance, or the spectrum has no gap.
+        StepNotPossibleError: If there is only one site.
+        ConstantUnitsError: If a site does not vary.
+
+    Do not trust when:
+        Groups overlap or are of very unequal size: eigenvalues then fall without a clear gap, and their number is a
+        matter of the threshold. Anticorrelated sites count as strangers.
+
+    Tether:
+        theory.markov: planted groups and trees are recovered, and lumpable chains keep their powers.
+
+    Source:
+        roblitz2013.
+
+    Example:
+        >>> from blockspin import GaussianLaw
+        >>> C = torch.kron(torch.eye(3), torch.full((4, 4), 0.5)) + 0.5 * torch.eye(12) + 0.05
+        >>> coarse = Macrostates().fit(GaussianLaw.of(C, Unordered(12)), generator=torch.Generator())
+        >>> coarse.memberships.argmax(1).tolist()
+        [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]
+    """
+
+    name = "macrostates"
+    source = "roblitz2013"
+    claims = Claims(
+        semigroup=Semigroup.NONE,
+        linear=True,
+        symmetries=("sign", "scale", "rotation", "permutation"),
+        gauge="permutation",
+    )
+    gap: float = 0.1
+
+    def __post_init__(self):
+        if isinstance(self.gap, bool) or not isinstance(self.gap, int | float) or not 0 < self.gap < 1:
+            raise ConfigError("gap", self.gap, "a number between 0 and 1.")
+
+    def fit(self, source: Source, *, generator: torch.Generator) -> MacrostatesMap:
+        """Return means over the macrostates of the source's correlation graph."""
+        W = affinity_of(source) + np.eye(source.geometry.sites)
+        eigenvalues, modes, stationary = walk_modes(W)
+        count = self._count(eigenvalues)
+        chi = memberships(modes[:, :count])
+        operator = galerkin(W / W.sum(axis=1, keepdims=True), stationary, chi)
+        return MacrostatesMap(*(torch.from_numpy(np.ascontiguousarray(x)) for x in (chi, operator, eigenvalues)))
+
+    def _count(self, eigenvalues: np.ndarray) -> int:
+        """Return the largest number of macrostates, at least two and at most half the sites, with a gap behind it."""
+        sites = len(eigenvalues)
+        gaps = -np.diff(eigenvalues)[1 : sites // 2]  # behind the second, third, ...
+        found = np.flatnonzero(gaps >= self.gap)
+        if not len(found):
+            widest = f"the widest is {gaps.max():.2g}" if len(gaps) else "there are too few"
+            raise NothingFoundError(
+                f"the spectrum of {sites} sites has no gap of {self.gap:g} that tells a number of macrostates ({widest})",
+                "Lower ``gap``, or take it that there are no separate groups.",
+            )
+        return int(found[-1]) + 2
+
+    @classmethod
+    def examples(cls) -> tuple[Macrostates, ...]:
+        """Return a strict and a lax reading of the gap."""
+        return cls(), cls(gap=0.05)

@@ -1,0 +1,140 @@
+"""Quotient: divide out the scale of each site and the exchange of sites that cannot be told apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf, sqrt, tanh
+
+import numpy as np
+import torch
+from scipy.stats import norm
+
+from blockspin.claims import Claims, Semigroup
+from blockspin.ensemble import Ensemble
+from blockspin.errors import ConfigError, NothingFoundError, StepNotPossibleError
+from blockspin.geometry import Unordered
+from blockspin.law import Source
+from blockspin.observables.covariance import moments
+from blockspin.registry import register
+from blockspin.schemes._clusters import ClusterMeanMap, in_order
+from blockspin.schemes._correlation import correlation_of, independent_units
+from blockspin.schemes.base import Scheme
+
+SLACK = 1e-9
+"""Correlations of a law that differ by less are equal."""
+
+
+@register
+@dataclass(frozen=True)
+class Quotient(Scheme):
+    r"""Divide out the scale of each site and the exchange of sites that cannot be told apart.
+
+    Two symmetries of a representation carry nothing: the positive factor that a unit can pass on to the next layer
+    (ReLU), and the order of units that play the same part. Each site is divided by its standard deviation sigma_i, and
+    the sites of an orbit, any two of which may be exchanged without changing a correlation, become their mean:
+
+    .. math:: \phi'_o = \frac{1}{|o|} \sum_{i \in o} \phi_i / \sigma_i .
+
+    On samples, two sites stay together unless a correlation of their difference with another site is beyond chance:
+    exchangeable sites are parted, anywhere in the matrix, with a probability of at most ``level`` (Fisher's z,
+    Bonferroni's correction; units count, not samples). A site joins the first orbit whose first member it agrees with.
+
+    Args:
+        level: Error rate of parting what is exchangeable, between 0 and 1.
+
+    Shapes:
+        in:  [samples, sites, components]
+        out: [samples, orbits, components]
+
+    Raises:
+        ConfigError: If ``level`` is not between 0 and 1.
+        NothingFoundError: If no two sites are exchangeable.
+        StepNotPossibleError: If there is only one site, or too few samples to tell sites apart.
+        ConstantUnitsError: If a site does not vary.
+
+    Do not trust when:
+        Samples are few: what cannot be told apart is joined, so that orbits of noise are large. Second moments alone
+        are compared.
+
+    Tether:
+        White noise is one orbit, the leaves of a regular tree are orbits of siblings, planted orbits are found.
+
+    Source:
+        votaw1948, for the symmetry; its test by single correlations is ours.
+
+    Example:
+        >>> from blockspin import GaussianLaw
+        >>> C = torch.tensor([[1.0, 0.5, 0.2], [0.5, 1.0, 0.2], [0.2, 0.2, 4.0]])
+        >>> Quotient().fit(GaussianLaw.of(C, Unordered(3)), generator=torch.Generator()).cluster.tolist()
+        [0, 0, 1]
+    """
+
+    name = "quotient"
+    source = "votaw1948"
+    claims = Claims(
+        semigroup=Semigroup.NONE,
+        linear=True,
+        symmetries=("sign", "scale", "rotation"),
+        gauge="permutation",
+        fixed_points=("white-noise",),
+    )
+    level: float = 0.01
+
+    def __post_init__(self):
+        if isinstance(self.level, bool) or not isinstance(self.level, int | float) or not 0 < self.level < 1:
+            raise ConfigError("level", self.level, "a number between 0 and 1.")
+
+    def fit(self, source: Source, *, generator: torch.Generator) -> ClusterMeanMap:
+        """Return means over orbits of standardised sites."""
+        geometry, sites = source.geometry, source.geometry.sites
+        if sites < 2:
+            raise StepNotPossibleError("a single site is left, which has no other to be exchanged with")
+        C = correlation_of(source).to(torch.float64).numpy()
+        cluster = in_order(_orbits(C, self._least(source)))
+        count = int(cluster.max()) + 1
+        if count == sites:
+            raise NothingFoundError(
+                f"no two of {sites} sites are exchangeable", "There is no such symmetry to divide out: leave it."
+            )
+        coarse = Unordered(count, geometry.spacing * sites / count)
+        return ClusterMeanMap(cluster, coarse, _deviations(source))
+
+    def _least(self, source: Source) -> float:
+        """Return the correlation, of either sign, that parts two sites."""
+        n, sites = independent_units(source), source.geometry.sites
+        if n == inf:
+            return SLACK
+        if n <= 8:
+            raise StepNotPossibleError(f"{n:g} independent samples cannot tell sites apart", "Give more samples.")
+        return tanh(float(norm.isf(self.level / (sites * sites * (sites - 1)))) / sqrt(n - 3))
+
+    @classmethod
+    def examples(cls) -> tuple[Quotient, ...]:
+        """Return the default error rate."""
+        return (cls(),)
+
+
+def _orbits(C: np.ndarray, least: float) -> np.ndarray:
+    """Return the orbit [N] of each site, given correlations and the largest one of a difference that is chance."""
+    label = np.full(len(C), -1)
+    for first in range(len(C)):
+        if label[first] >= 0:
+            continue
+        gap = C[first] - C  # covariance of x_first - x_i with x_k, [i, k]
+        deviation = np.sqrt(np.maximum(2 - 2 * C[first], 0.0))  # of x_first - x_i
+        index = np.arange(len(C))
+        gap[index, index], gap[:, first] = 0.0, 0.0  # the two themselves: standardised, so that they always agree
+        label[(label < 0) & (np.abs(gap).max(axis=1) <= least * np.maximum(deviation, SLACK))] = first
+        label[first] = first
+    return label
+
+
+def _deviations(source: Source) -> torch.Tensor:
+    """Return the standard deviation of each site, float64 [sites], over all components together."""
+    if isinstance(source, Ensemble):
+        w = source.weights / source.weights.sum()
+        x = source.values.to(torch.float64)
+        x = x - torch.einsum("n,nsc->sc", w, x)
+        return torch.einsum("n,nsc->s", w, x.square()).sqrt()
+    variance = moments(source)[1].diagonal()
+    return variance.reshape(source.geometry.sites, -1).sum(1).sqrt()
