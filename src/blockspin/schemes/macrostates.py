@@ -65,7 +65,7 @@ class Macrostates(Scheme):
 
     A random walk steps from site to site in proportion to their correlation (positive and beyond chance, plus one for
     staying); where m groups are tightly knit and loosely tied to each other, its eigenvalues have a gap after the m-th.
-    The finest such gap that halves the number of sites is taken, so that a ladder climbs a hierarchy level by level.
+    The finest such gap that at least halves the number of sites is taken, so that a ladder climbs a hierarchy level by level.
     Memberships chi are non-negative combinations of the m slow modes, add up to one for every site (so do those of a
     whole ladder, which are their products), and the field of a macrostate is
 
@@ -74,7 +74,7 @@ class Macrostates(Scheme):
     The map keeps the walk between the macrostates, whose eigenvalues are the m largest of the walk between sites.
 
     Args:
-        gap: Least difference of neighbouring eigenvalues that counts as a gap, between 0 and 1.
+        gap: Least relative difference of neighbouring eigenvalues that counts as a gap, between 0 and 1.
 
     Shapes:
         in:  [samples, sites, components]
@@ -112,7 +112,7 @@ class Macrostates(Scheme):
         symmetries=("sign", "scale", "rotation", "permutation"),
         gauge="permutation",
     )
-    gap: float = 0.1
+    gap: float = 0.3
 
     def __post_init__(self):
         if isinstance(self.gap, bool) or not isinstance(self.gap, int | float) or not 0 < self.gap < 1:
@@ -130,7 +130,9 @@ class Macrostates(Scheme):
     def _count(self, eigenvalues: np.ndarray) -> int:
         """Return the largest number of macrostates, at least two and at most half the sites, with a gap behind it."""
         sites = len(eigenvalues)
-        gaps = -np.diff(eigenvalues)[1 : sites // 2]  # behind the second, third, ...
+        slow = eigenvalues[1 : sites // 2]  # the second, third, ...
+        slow = slow[slow > 2 * abs(eigenvalues[-1])]  # nearer to zero noise alone makes relative gaps
+        gaps = 1 - eigenvalues[2 : 2 + len(slow)] / slow
         found = np.flatnonzero(gaps >= self.gap)
         if not len(found):
             widest = f"the widest is {gaps.max():.2g}" if len(gaps) else "there are too few"
@@ -143,4 +145,4 @@ class Macrostates(Scheme):
     @classmethod
     def examples(cls) -> tuple[Macrostates, ...]:
         """Return a strict and a lax reading of the gap."""
-        return cls(), cls(gap=0.05)
+        return cls(), cls(gap=0.2)

@@ -51,6 +51,7 @@ def worlds() -> list[World]:
         World("a tree of 9 leaves", GaussianLaw.of(tree_covariance(Tree(3, 2)), Tree(3, 2))),
         World("36 unordered sites of generic covariance", generic_law(Unordered(36)), generic=True),
         World("a ring of 36 of generic covariance", generic_law(Chain(36)), generic=True),
+        World("three groups of four unordered sites", grouped_law(3, 4), generic=True),
     ]
 
 
@@ -87,3 +88,10 @@ def generic_law(geometry: Geometry) -> GaussianLaw:
     ).Q
     spectrum = 0.9 ** torch.arange(geometry.sites, dtype=torch.float64)
     return GaussianLaw.of((directions * spectrum) @ directions.T, geometry)
+
+
+def grouped_law(groups: int, size: int) -> GaussianLaw:
+    """Return a Gaussian law without ties of groups of sites: a tenth of a generic covariance on top of equal ones."""
+    together = torch.kron(torch.eye(groups, dtype=torch.float64), torch.ones(size, size, dtype=torch.float64))
+    generic = generic_law(Unordered(groups * size)).covariance
+    return GaussianLaw.of(together + 0.1 * generic, Unordered(groups * size))

@@ -36,10 +36,12 @@ class WaveletTether(Tether):
             yield exact(f"condition number of the field, L = {side}", theory.full_condition(side), found["full"], 1e-8)
             for level, value in enumerate(found["details"][:4].tolist()[: side.bit_length() - 2]):
                 yield exact(f"details at scale L/{2**level} given the coarser field, L = {side}", NOTED[level], value, 1e-8)
-        covariance = theory.massless_covariance(8)
-        independent = theory.conditional_condition(covariance, 8)
-        yield exact("the same at L = 8 from the precision matrix", NOTED[0], independent, 1e-10)
-        yield from _scheme(GaussianLaw.of(torch.from_numpy(covariance), Grid((8, 8))))
+        covariance, side = theory.massless_covariance(32), 32
+        for level, value in enumerate(NOTED):
+            independent = theory.conditional_condition(covariance, side)
+            yield exact(f"the same from the precision matrix, L = 32, scale L/{2**level}", value, independent, 1e-8)
+            covariance, side = theory.coarse_covariance(covariance, side), side // 2
+        yield from _scheme(GaussianLaw.of(torch.from_numpy(theory.massless_covariance(8)), Grid((8, 8))))
 
 
 def _scheme(law: GaussianLaw) -> Iterator[Row]:

@@ -31,6 +31,12 @@ def haar(side: int) -> np.ndarray:
     return np.concatenate([np.kron(a, b) for a, b in ((pair, pair), (pair, jump), (jump, pair), (jump, jump))])
 
 
+def coarse_covariance(covariance: np.ndarray, side: int) -> np.ndarray:
+    """Return the covariance [side^2 / 4, side^2 / 4] of the coarse field of one level of Haar's transform. Exact."""
+    rows = haar(side)[: side * side // 4]
+    return rows @ covariance @ rows.T
+
+
 def conditional_condition(covariance: np.ndarray, side: int) -> float:
     """Return the condition number of the details given the coarse field, from the precision matrix.
 
