@@ -49,8 +49,8 @@ def nested_clusters(pairs: Sequence[Tensor]) -> Clusters:
 class ClusterMoments(Monoid):
     """Second moments within clusters of sites, and how often their parts are silent.
 
-    State: "weight" [], "squares" [], "mean" [clusters, K], "scatter" [clusters, K, K] (centred, merged by the formula of
-    Chan, Golub and LeVeque), "silent" [levels]: the weight at which a part of 2 ** level sites is zero everywhere,
+    State: "weight" [], "squares" [], "mean" [clusters, K], "scatter" [clusters, K, K] (centred, merged by the formula
+    of Chan, Golub and LeVeque), "silent" [levels]: the weight at which a part of 2 ** level sites is zero everywhere,
     averaged over parts; all float64.
 
     Args:
@@ -70,7 +70,9 @@ class ClusterMoments(Monoid):
             return state
         field, members = batch.values, torch.tensor(self.clusters)
         if field.shape[2] != 1 or field.shape[1] <= int(members.max()):
-            raise ShapeError(f"a field of {field.shape[1]} sites and {field.shape[2]} components does not hold clusters")
+            raise ShapeError(
+                f"a field of {field.shape[1]} sites and {field.shape[2]} components does not hold clusters"
+            )
         x, w = field[:, members, 0].to(torch.float64), batch.weights
         mean = torch.einsum("n,nck->ck", w, x) / w.sum()
         d = (x - mean).permute(1, 0, 2)
@@ -98,8 +100,8 @@ class ClusterMoments(Monoid):
 class PairingExponents(Coupling):
     r"""Power laws in the size K of clusters that correlation pairing (or any nested pairing) has made.
 
-    With M_2 the variance of the sum over a cluster and P_0 the probability that all of its sites are zero, each averaged
-    over the clusters, and lambda the eigenvalues of the covariance within the largest clusters by rank r,
+    With M_2 the variance of the sum over a cluster and P_0 the probability that all of its sites are zero, each
+    averaged over the clusters, and lambda the eigenvalues of the covariance within the largest clusters by rank r,
 
     .. math:: M_2 \propto K^\alpha, \qquad -\ln P_0 \propto K^\beta, \qquad \lambda_r \propto (K / r)^\mu .
 
@@ -109,7 +111,8 @@ class PairingExponents(Coupling):
     of sites. A power law has curvature zero, so
     that the curvature, not the value of a fit, tells scaling from crossover; and neither tells what makes it: latent
     drivers give power laws without any interaction, and greedy pairing adds a bias. Compare with random pairs and with
-    shuffled data. beta is absent where a size is never or always silent, mu where clusters are small; ``absent(state)`` says so.
+    shuffled data. beta is absent where a size is never or always silent, mu where clusters are small;
+    ``absent(state)`` says so.
 
     Independent sites have alpha = beta = 1 and mu = 0, identical ones alpha = 2 and beta = 0; a scale-invariant field
     in d dimensions has alpha = 1 + (2 - eta) / d and mu = (2 - eta) / d.

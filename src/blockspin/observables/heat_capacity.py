@@ -1,4 +1,4 @@
-"""Heat capacity: at which diffusion times the graph of nearest samples loses information, and its spectral dimension."""
+"""Heat capacity: when diffusion on the graph of nearest samples loses information, and its spectral dimension."""
 
 from __future__ import annotations
 

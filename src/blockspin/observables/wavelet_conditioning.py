@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from blockspin.errors import ConfigError, MissingDependencyError, ShapeError, TooFewSamplesError
+from blockspin.geometry import Chain, Grid
 from blockspin.observables.base import Observable, State
 from blockspin.observables.covariance import Moments, covariance_of, effective_samples
 from blockspin.registry import register
@@ -24,15 +25,15 @@ class WaveletConditioning(Observable):
     .. math:: \operatorname{Cov}(d \mid \phi') = C_{dd} - C_{d\phi'} C_{\phi'\phi'}^{-1} C_{\phi' d},
 
     scaled to unit diagonal. A sampler needs a number of steps of the order of the condition number: that of the whole
-    grows with the lattice where the field is scale invariant, those of the details do not. Quantities: "full", "details"
-    [levels] from fine to coarse, until an axis is odd or of one site.
+    grows with the lattice where the field is scale invariant, those of the details do not. Quantities: "full",
+    "details" [levels] from fine to coarse, until an axis is odd or of one site.
 
     Args:
-        shape: The periodic lattice of the field, one component.
+        geometry: The periodic lattice of the field, which has one component.
         wavelet: Name of an orthogonal wavelet of PyWavelets.
 
     Raises:
-        ConfigError: If an axis is odd, or the wavelet does not exist.
+        ConfigError: If this is no periodic lattice of even sides, or the wavelet does not exist.
 
     Do not trust when:
         Samples are not many times as many as sites: the smallest eigenvalues are then noise, and condition numbers are
@@ -45,13 +46,13 @@ class WaveletConditioning(Observable):
     name = "wavelet-conditioning"
     source = "marchand2022"
     units = {"full": "1", "details": "1"}
-    shape: tuple[int, ...] = (8, 8)
+    geometry: Grid = Chain(2)
     wavelet: str = "haar"
 
     def __post_init__(self):
-        object.__setattr__(self, "shape", tuple(self.shape))
-        if not self.shape or any(n < 2 or n % 2 for n in self.shape):
-            raise ConfigError("shape", self.shape, "axes of an even number of sites.")
+        grid = self.geometry
+        if not (isinstance(grid, Grid) and grid.periodic) or any(n % 2 for n in grid.shape):
+            raise ConfigError("geometry", grid, "a periodic lattice of an even number of sites along each axis.")
 
     @property
     def monoid(self) -> Moments:
@@ -68,11 +69,13 @@ class WaveletConditioning(Observable):
         """
         n = effective_samples(state)
         C = covariance_of(state, unbiased=n < float("inf")).numpy()
-        if len(C) != np.prod(self.shape):
-            raise ShapeError(f"a field of {len(C)} numbers does not lie on {self.shape}", "Give its lattice as ``shape``.")
+        if len(C) != self.geometry.sites:
+            raise ShapeError(f"a field of {len(C)} numbers does not lie on {self.geometry}", "Give its own lattice.")
         if n <= len(C):
-            raise TooFewSamplesError(f"{n:g} samples of {len(C)} sites have a singular covariance", "Give more samples.")
-        shape, rows, full = self.shape, [], _condition(C)
+            raise TooFewSamplesError(
+                f"{n:g} samples of {len(C)} sites have a singular covariance", "Give more samples."
+            )
+        shape, rows, full = self.geometry.shape, [], _condition(C)
         while all(size % 2 == 0 for size in shape):
             coarse, detail = _transform(shape, self.wavelet)
             smooth, across = coarse @ C @ coarse.T, detail @ C @ coarse.T

@@ -1,4 +1,4 @@
-"""Correlation: the correlation matrix of sites, and what of it is beyond chance; shared by schemes without a lattice."""
+"""Correlation: the correlation matrix of sites, and what of it is beyond chance; for schemes without a lattice."""
 
 from __future__ import annotations
 
@@ -10,57 +10,81 @@ from scipy.stats import norm
 from torch import Tensor
 
 from blockspin.ensemble import Ensemble, check_finite
-from blockspin.errors import ConstantUnitsError, NothingFoundError, StepNotPossibleError
+from blockspin.errors import ConfigError, ConstantUnitsError, NothingFoundError, StepNotPossibleError
 from blockspin.law import EnumeratedLaw, GaussianLaw, Source
 from blockspin.observables.covariance import moments
 
+CONSTANT = 1e-12
+"""Share of the largest variance at which a site does not vary but for rounding."""
 LEVEL = 0.01
 """Probability that any correlation at all is taken for real where all sites are independent."""
 
 
-def correlation_of(source: Source) -> Tensor:
+def require_silent(silent: object) -> None:
+    """Check the share of the largest variance below which a site counts as silent.
+
+    Raises:
+        ConfigError: If it is not a number from 0 to 1.
+    """
+    if isinstance(silent, bool) or not isinstance(silent, int | float) or not 0 <= silent < 1:
+        raise ConfigError(
+            "silent", silent, "a share of the largest variance, from 0 (refuse constant sites) to below 1."
+        )
+
+
+def correlation_of(source: Source, silent: float = 0.0) -> Tensor:
     """Return the correlation matrix of the sites [sites, sites], float64 on a law, in the field's dtype on samples.
 
     With several components it is that of the sums over components of their covariances, which no rotation changes.
 
+    Args:
+        source: Samples or a law.
+        silent: Sites with at most this share of the largest variance correlate with nothing, not even themselves; at 0
+            constant sites are refused.
+
     Raises:
-        ConstantUnitsError: If a site does not vary, naming the first.
+        ConstantUnitsError: If a site does not vary and ``silent`` is 0, naming the first.
     """
     sites = source.geometry.sites
     if isinstance(source, Ensemble):
-        return _of_samples(source)
+        return _of_samples(source, silent)
     covariance = moments(source)[1]
     components = len(covariance) // sites
     summed = covariance.reshape(sites, components, sites, components).diagonal(dim1=1, dim2=3).sum(-1)
-    variance = summed.diagonal()
-    _check_varying(variance)
-    return summed / (variance[:, None] * variance[None]).sqrt()
+    inverse = _inverse_deviations(summed.diagonal(), silent)
+    return summed * inverse[:, None] * inverse[None]
 
 
-def _of_samples(ensemble: Ensemble) -> Tensor:
+def _of_samples(ensemble: Ensemble, silent: float) -> Tensor:
     """Standardise first and multiply once, in the dtype of the field: rounding is far below sampling noise."""
     x, w = ensemble.values, ensemble.weights / ensemble.weights.sum()
-    mean = torch.einsum("n,nsc->sc", w.to(x.dtype), x)
-    z = (x - mean) * w.sqrt().to(x.dtype)[:, None, None]
-    z = z - w.sqrt().to(x.dtype)[:, None, None] * torch.einsum("n,nsc->sc", w.sqrt().to(x.dtype), z)  # rounding
+    root = w.sqrt().to(x.dtype)
+    z = (x - torch.einsum("n,nsc->sc", w.to(x.dtype), x)) * root[:, None, None]
+    z = z - root[:, None, None] * torch.einsum("n,nsc->sc", root, z)  # rounding of the mean
     variance = z.square().sum(dim=(0, 2), dtype=torch.float64)
     check_finite(variance[None], "the field whose correlations are asked for")
-    _check_varying(variance)
-    z = (z / variance.sqrt().to(x.dtype)[:, None]).permute(0, 2, 1).reshape(-1, x.shape[1]).numpy()
-    return torch.from_numpy(z.T @ z)  # NumPy sees that the factors are the same, which halves the work
+    z = z * _inverse_deviations(variance, silent).to(x.dtype)[:, None]
+    columns = z.permute(0, 2, 1).reshape(-1, x.shape[1]).numpy()
+    return torch.from_numpy(columns.T @ columns)  # NumPy sees that the factors are the same, which halves the work
 
 
-def _check_varying(variance: Tensor) -> None:
-    constant = (variance <= 1e-12 * variance.max()).nonzero()[:, 0]
-    if len(constant):
+def _inverse_deviations(variance: Tensor, silent: float) -> Tensor:
+    """Return 1 over the root of each variance, 0 for silent sites."""
+    quiet = variance <= max(silent, CONSTANT) * variance.max()
+    constant = quiet.nonzero()[:, 0]
+    if len(constant) and silent == 0:
         raise ConstantUnitsError(
             f"{len(constant)} of {len(variance)} sites do not vary (the first is site {int(constant[0])})",
-            "Leave them out.",
+            f"Leave them out, or let the scheme carry them along as silent (its option silent = {CONSTANT:g}, where it "
+            "has one).",
         )
+    if bool(quiet.all()):
+        raise ConstantUnitsError(f"none of {len(variance)} sites varies", "Check the data.")
+    return torch.where(quiet, 0.0, variance.clamp(min=1e-300).rsqrt())
 
 
-def affinity_of(source: Source) -> np.ndarray:
-    """Return the positive correlations that are beyond chance, float64 [sites, sites], zero elsewhere and on the diagonal.
+def affinity_of(source: Source, silent: float = 0.0) -> np.ndarray:
+    """Return the positive correlations that are beyond chance, float64 [sites, sites], zero elsewhere.
 
     Negative ones are left out: sites that are anticorrelated cancel in a mean. On samples a correlation is beyond
     chance where independent sites would give one so large anywhere in the matrix with a probability of at most 1 %
@@ -74,7 +98,7 @@ def affinity_of(source: Source) -> np.ndarray:
     sites = source.geometry.sites
     if sites < 2:
         raise StepNotPossibleError("a single site is left, which has no other to be joined with")
-    found = correlation_of(source).to(torch.float64).numpy()
+    found = correlation_of(source, silent).to(torch.float64).numpy()
     least = least_correlation(source)
     found = np.where(found > least, found, 0.0)
     np.fill_diagonal(found, 0.0)

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def walk_modes(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return eigenvalues [N] in descending order, right eigenvectors [N, N] and stationary weights [N] of a random walk.
+    """Return eigenvalues [N], descending, right eigenvectors [N, N] and stationary weights [N] of a random walk.
 
     The walk T = D^-1 W is reversible; its eigenvectors are those of D^-1/2 W D^-1/2, divided by the root of the degree.
 
@@ -22,9 +22,10 @@ def walk_modes(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 def memberships(modes: np.ndarray) -> np.ndarray:
     """Return fuzzy memberships [N, m] in the span of m slow modes: non-negative, each row adding up to one.
 
-    The vertices of the simplex that the rows of the modes fill are found by the inner simplex algorithm; memberships are
-    barycentric coordinates, made non-negative by widening the simplex. That is the feasible starting point of PCCA+; its
-    optimisation over (m - 1)^2 numbers, which makes memberships crisper, is left out: it takes minutes for 16 states.
+    The vertices of the simplex that the rows of the modes fill are found by the inner simplex algorithm; memberships
+    are barycentric coordinates, made non-negative by widening the simplex. That is the feasible starting point of
+    PCCA+; its optimisation over (m - 1)^2 numbers, which makes memberships crisper, is left out: it takes most of a
+    minute for 16 states.
 
     Args:
         modes: Right eigenvectors [N, m] of the m largest eigenvalues; constants lie in their span.
@@ -52,8 +53,8 @@ def _vertices(modes: np.ndarray) -> np.ndarray:
 def galerkin(T: np.ndarray, stationary: np.ndarray, chi: np.ndarray) -> np.ndarray:
     r"""Return the operator [m, m] of the macrostates, :math:`(\chi^t \Pi \chi)^{-1} \chi^t \Pi T \chi`.
 
-    Its rows add up to one. Where the span of chi is invariant its powers are the powers of T, seen from the macrostates:
-    for eigenvectors, and for crisp states of a lumpable chain.
+    Its rows add up to one. Where the span of chi is invariant its powers are the powers of T, seen from the
+    macrostates: for eigenvectors, and for crisp states of a lumpable chain.
 
     Args:
         T: Transition matrix [N, N].

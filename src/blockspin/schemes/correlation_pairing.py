@@ -12,7 +12,7 @@ from blockspin.claims import Claims, Semigroup
 from blockspin.errors import StepNotPossibleError
 from blockspin.law import Source
 from blockspin.registry import register
-from blockspin.schemes._correlation import correlation_of
+from blockspin.schemes._correlation import correlation_of, require_silent
 from blockspin.schemes._pairs import PairSumMap
 from blockspin.schemes.base import Scheme
 
@@ -30,12 +30,17 @@ class CorrelationPairing(Scheme):
     With an odd number of sites the one that is left over is carried along alone. With several components a site's
     correlation is that of their sum over components.
 
+    Args:
+        silent: Share of the largest variance up to which a site counts as silent, correlated with nothing; at 0 sites
+            that do not vary are refused.
+
     Shapes:
         in:  [samples, sites, components]
         out: [samples, ceil(sites / 2), components]
 
     Raises:
-        ConstantUnitsError: If a site does not vary, naming the first.
+        ConfigError: If ``silent`` is no share.
+        ConstantUnitsError: If a site does not vary and ``silent`` is 0, naming the first.
         StepNotPossibleError: If there is only one site.
 
     Do not trust when:
@@ -66,12 +71,17 @@ class CorrelationPairing(Scheme):
         fixed_points=("white-noise",),
     )
 
+    silent: float = 0.0
+
+    def __post_init__(self):
+        require_silent(self.silent)
+
     def fit(self, source: Source, *, generator: torch.Generator) -> PairSumMap:
         """Return the greedy pairs of the source's correlation matrix."""
         sites = source.geometry.sites
         if sites < 2:
             raise StepNotPossibleError("a single site is left, which cannot be paired")
-        return PairSumMap(greedy_pairs(correlation_of(source)), sites)
+        return PairSumMap(greedy_pairs(correlation_of(source, self.silent)), sites)
 
     @classmethod
     def examples(cls) -> tuple[CorrelationPairing, ...]:
@@ -102,7 +112,7 @@ def greedy_pairs(correlation: Tensor) -> Tensor:
         for a, b in zip(i[order].tolist(), j[order].tolist(), strict=True):
             if not (taken[a] or taken[b]):
                 taken[a] = taken[b] = True
-                pairs.append((free[a], free[b]))
+                pairs.append((int(free[a]), int(free[b])))
         free, C = free[~taken], C[~taken][:, ~taken]
-    pairs += [(site, site) for site in free]
-    return torch.tensor(np.array(sorted(pairs)), dtype=torch.int64)
+    pairs += [(site, site) for site in free.tolist()]
+    return torch.tensor(sorted(pairs), dtype=torch.int64)

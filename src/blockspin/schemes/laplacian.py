@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.sparse import csr_array
 
 from blockspin.claims import Claims, Semigroup
 from blockspin.errors import ConfigError, NothingFoundError, StepNotPossibleError
@@ -13,6 +14,7 @@ from blockspin.geometry import Geometry, Graph, Tree
 from blockspin.law import Source
 from blockspin.registry import register
 from blockspin.schemes._clusters import ClusterMeanMap, in_order
+from blockspin.schemes._correlation import affinity_of, require_silent
 from blockspin.schemes._diffusion import adjacency_of, coarse_edges, learned_adjacency, mixed_clusters
 from blockspin.schemes.base import Scheme
 
@@ -34,6 +36,8 @@ class Laplacian(Scheme):
     Args:
         tau: Diffusion time, in units of the inverse weight of an edge; positive.
         neighbours: Most sites that an unordered one is joined with, at least 1 (more may choose it).
+        silent: Share of the largest variance up to which a site counts as silent, correlated with nothing; at 0 sites
+            that do not vary are refused.
 
     Shapes:
         in:  [samples, sites, components]
@@ -44,7 +48,7 @@ class Laplacian(Scheme):
         StepNotPossibleError: If diffusion has mixed no two sites up to tau, as on a regular lattice whose sites are all
             alike.
         NothingFoundError: If unordered sites show no correlation beyond chance.
-        ConstantUnitsError: If an unordered site does not vary.
+        ConstantUnitsError: If an unordered site does not vary and ``silent`` is 0.
 
     Do not trust when:
         The graph was learned from few samples: thresholded correlations of noise make a random graph, whose heat
@@ -76,8 +80,10 @@ class Laplacian(Scheme):
     )
     tau: float = 1.0
     neighbours: int = 4
+    silent: float = 0.0
 
     def __post_init__(self):
+        require_silent(self.silent)
         if isinstance(self.tau, bool) or not isinstance(self.tau, int | float) or not 0 < self.tau < float("inf"):
             raise ConfigError("tau", self.tau, "a positive number.")
         if type(self.neighbours) is not int or self.neighbours < 1:
@@ -91,7 +97,7 @@ class Laplacian(Scheme):
         A = adjacency_of(geometry)
         learned = A is None
         if A is None:
-            A = learned_adjacency(source, self.neighbours)
+            A = learned_adjacency(affinity_of(source, self.silent), self.neighbours)
         nodes = mixed_clusters(A, self.tau)
         cluster = in_order(nodes[:sites])
         count = int(cluster.max()) + 1
@@ -109,7 +115,7 @@ class Laplacian(Scheme):
         return cls(tau=1.0), cls(tau=2.0, neighbours=2)
 
 
-def _coarse(geometry: Geometry, A: object, nodes: np.ndarray, cluster: torch.Tensor, count: int) -> Geometry:
+def _coarse(geometry: Geometry, A: csr_array, nodes: np.ndarray, cluster: torch.Tensor, count: int) -> Geometry:
     """Return the tree of the subtrees where they are that, the contracted graph otherwise."""
     ratio = geometry.sites / count
     if isinstance(geometry, Tree):
@@ -118,4 +124,4 @@ def _coarse(geometry: Geometry, A: object, nodes: np.ndarray, cluster: torch.Ten
                 return geometry.blocks(b).coarse
     label = nodes.copy()
     label[: len(cluster)] = cluster.numpy()
-    return Graph(count, coarse_edges(A, label), geometry.spacing * ratio)  # type: ignore[arg-type]
+    return Graph(count, coarse_edges(A, label), geometry.spacing * ratio)

@@ -14,7 +14,7 @@ from blockspin.errors import ConfigError, NothingFoundError
 from blockspin.geometry import Geometry, Unordered
 from blockspin.law import Source
 from blockspin.registry import register
-from blockspin.schemes._correlation import affinity_of
+from blockspin.schemes._correlation import affinity_of, require_silent
 from blockspin.schemes._markov import galerkin, memberships, walk_modes
 from blockspin.schemes.base import LiftingMap, Scheme
 
@@ -25,7 +25,8 @@ class MacrostatesMap(LiftingMap):
 
     Args:
         memberships: float64 [sites, macrostates]; each row adds up to one.
-        operator: float64 [macrostates, macrostates]; the random walk between macrostates (Galerkin), rows add up to one.
+        operator: float64 [macrostates, macrostates]; the random walk between macrostates (Galerkin), its rows add up to
+            one.
         eigenvalues: float64 [sites]; of the random walk between sites, in descending order.
     """
 
@@ -65,7 +66,7 @@ class Macrostates(Scheme):
 
     A random walk steps from site to site in proportion to their correlation (positive and beyond chance, plus one for
     staying); where m groups are tightly knit and loosely tied to each other, its eigenvalues have a gap after the m-th.
-    The finest such gap that at least halves the number of sites is taken, so that a ladder climbs a hierarchy level by level.
+    The finest such gap that at least halves the number of sites is taken, so that a ladder climbs level by level.
     Memberships chi are non-negative combinations of the m slow modes, add up to one for every site (so do those of a
     whole ladder, which are their products), and the field of a macrostate is
 
@@ -75,16 +76,18 @@ class Macrostates(Scheme):
 
     Args:
         gap: Least relative difference of neighbouring eigenvalues that counts as a gap, between 0 and 1.
+        silent: Share of the largest variance up to which a site counts as silent, correlated with nothing; at 0 sites
+            that do not vary are refused.
 
     Shapes:
         in:  [samples, sites, components]
         out: [samples, macrostates, components], at most half as many
 
     Raises:
-        ConfigError: If ``gap`` is not between 0 and 1.
+        ConfigError: If an option cannot be used.
         NothingFoundError: If no correlation is beyond chance, or the spectrum has no gap.
         StepNotPossibleError: If there is only one site.
-        ConstantUnitsError: If a site does not vary.
+        ConstantUnitsError: If a site does not vary and ``silent`` is 0.
 
     Do not trust when:
         Groups overlap or are of very unequal size: eigenvalues then fall without a clear gap, and their number is a
@@ -113,14 +116,16 @@ class Macrostates(Scheme):
         gauge="permutation",
     )
     gap: float = 0.3
+    silent: float = 0.0
 
     def __post_init__(self):
+        require_silent(self.silent)
         if isinstance(self.gap, bool) or not isinstance(self.gap, int | float) or not 0 < self.gap < 1:
             raise ConfigError("gap", self.gap, "a number between 0 and 1.")
 
     def fit(self, source: Source, *, generator: torch.Generator) -> MacrostatesMap:
         """Return means over the macrostates of the source's correlation graph."""
-        W = affinity_of(source) + np.eye(source.geometry.sites)
+        W = affinity_of(source, self.silent) + np.eye(source.geometry.sites)
         eigenvalues, modes, stationary = walk_modes(W)
         count = self._count(eigenvalues)
         chi = memberships(modes[:, :count])
@@ -137,7 +142,7 @@ class Macrostates(Scheme):
         if not len(found):
             widest = f"the widest is {gaps.max():.2g}" if len(gaps) else "there are too few"
             raise NothingFoundError(
-                f"the spectrum of {sites} sites has no gap of {self.gap:g} that tells a number of macrostates ({widest})",
+                f"the spectrum of {sites} sites has no gap of {self.gap:g} that tells how many groups ({widest})",
                 "Lower ``gap``, or take it that there are no separate groups.",
             )
         return int(found[-1]) + 2

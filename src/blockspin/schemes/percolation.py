@@ -15,7 +15,7 @@ from blockspin.geometry import Unordered
 from blockspin.law import Source
 from blockspin.registry import register
 from blockspin.schemes._clusters import ClusterMeanMap, in_order
-from blockspin.schemes._correlation import affinity_of
+from blockspin.schemes._correlation import affinity_of, require_silent
 from blockspin.schemes.base import Scheme
 
 
@@ -32,14 +32,19 @@ class Percolation(Scheme):
     is largest. There each cluster becomes one site, the mean over its members. The clusters of all thresholds are those
     of single linkage: they nest.
 
+    Args:
+        silent: Share of the largest variance up to which a site counts as silent, correlated with nothing; at 0 sites
+            that do not vary are refused.
+
     Shapes:
         in:  [samples, sites, components]
         out: [samples, clusters, components]
 
     Raises:
+        ConfigError: If ``silent`` is no share.
         NothingFoundError: If no correlation is beyond chance, or clusters join at once, or one giant eats single sites.
         StepNotPossibleError: If there is only one site.
-        ConstantUnitsError: If a site does not vary.
+        ConstantUnitsError: If a site does not vary and ``silent`` is 0.
 
     Do not trust when:
         A few sites link groups that are otherwise apart: single linkage chains them. Correlations of noise percolate
@@ -68,10 +73,15 @@ class Percolation(Scheme):
         gauge="permutation",
     )
 
+    silent: float = 0.0
+
+    def __post_init__(self):
+        require_silent(self.silent)
+
     def fit(self, source: Source, *, generator: torch.Generator) -> ClusterMeanMap:
         """Return means over the clusters at the percolation threshold."""
         geometry = source.geometry
-        cluster = in_order(percolating_clusters(affinity_of(source)))
+        cluster = in_order(percolating_clusters(affinity_of(source, self.silent)))
         count = int(cluster.max()) + 1
         return ClusterMeanMap(cluster, Unordered(count, geometry.spacing * geometry.sites / count))
 

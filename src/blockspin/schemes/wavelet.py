@@ -45,9 +45,10 @@ class WaveletMap(LiftingMap):
         return self._flat(field, values)
 
     def details(self, values: Tensor) -> list[dict[str, Tensor]]:
-        """Return what ``values`` forgets: of each level in turn its details [samples, coarse sites, components] by name.
+        """Return what ``values`` forgets: the details of each level in turn, by name.
 
-        Each letter of a name stands for an axis, "a" for coarse (approximation) and "d" for detail.
+        Each is [samples, coarse sites, components]. Each letter of a name stands for an axis, "a" for coarse
+        (approximation) and "d" for detail.
         """
         field, rows = self._on_lattice(values, 0), []
         for _ in range(self.levels):
@@ -156,7 +157,9 @@ class Wavelet(Scheme):
         if self.wavelet not in orthogonal_wavelets():
             raise ConfigError("wavelet", self.wavelet, f"one of {', '.join(orthogonal_wavelets())}.")
         if not (isinstance(geometry, Grid) and geometry.periodic):
-            raise GeometryError("wavelets need sites on a periodic lattice", "Use block-average, or a scheme without one.")
+            raise GeometryError(
+                "wavelets need sites on a periodic lattice", "Use block-average, or a scheme without one."
+            )
         geometry.blocks(self.b)  # refuses what does not divide
         return WaveletMap(self.wavelet, geometry.shape, self.b.bit_length() - 1)
 

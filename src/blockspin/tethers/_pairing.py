@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from blockspin.couplings.pairing_exponents import PairingExponents, nested_clusters
 from blockspin.engine.errorbars import jackknife
 from blockspin.ensemble import Ensemble, group_of
 from blockspin.flows.iterate import iterate
@@ -11,7 +12,6 @@ from blockspin.flows.rescaling import no_rescaling
 from blockspin.measurement import Measurement
 from blockspin.observables.base import accumulate
 from blockspin.registry import member
-from blockspin.couplings.pairing_exponents import PairingExponents, nested_clusters
 
 GROUPS = 20
 

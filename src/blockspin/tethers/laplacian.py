@@ -30,10 +30,14 @@ class LaplacianTether(Tether):
     def rows(self) -> Iterator[Row]:
         """Yield spectra (exact), plateaus (tolerance of finite size), controls without a plateau, and supernodes."""
         for shape in ((24,), (6, 8), (3, 4, 5)):
-            measured = np.linalg.eigvalsh(laplacian(adjacency_of(Grid(shape))).toarray())
-            gap = np.abs(measured - np.sort(theory.torus_spectrum(shape))).max()
+            found = np.linalg.eigvalsh(laplacian(adjacency_of(Grid(shape))).toarray())
+            gap = float(np.abs(found - np.sort(theory.torus_spectrum(shape))).max())
             yield exact(f"spectrum of the torus {shape}: largest deviation from its closed form", 0.0, gap, 1e-12)
-        for shape, low, high, tolerance in (((4096,), 10, 1e4, 0.01), ((128, 128), 5, 100, 0.03), ((40,) * 3, 3, 15, 0.1)):
+        for shape, low, high, tolerance in (
+            ((4096,), 10, 1e4, 0.01),
+            ((128, 128), 5, 100, 0.03),
+            ((40,) * 3, 3, 15, 0.1),
+        ):
             measured = _mean_capacity(theory.torus_spectrum(shape), low, high)
             yield exact(f"plateau of C on the torus {shape}", theory.plateau(len(shape)), measured, tolerance)
         yield from _grown()
@@ -46,11 +50,19 @@ def _grown() -> Iterator[Row]:
     yield exact("mean of C on the Sierpinski gasket", theory.plateau(theory.SIERPINSKI_DIMENSION), mean, 0.01)
     rng = np.random.default_rng(0)
     trees = [_mean_capacity(_spectrum(uniform_tree(1000, rng), 1000), 5, 200) for _ in range(4)]
-    yield exact("plateau of C on uniform random trees of 1000", theory.plateau(theory.TREE_DIMENSION), np.mean(trees), 0.03)
+    yield exact(
+        "plateau of C on uniform random trees of 1000",
+        theory.plateau(theory.TREE_DIMENSION),
+        float(np.mean(trees)),
+        0.03,
+    )
     grown = _mean_capacity(_spectrum(preferential(1000, 1, rng), 1000), 3, 60)
     yield exact("plateau of C, preferential attachment, m = 1", theory.plateau(theory.GROWN_TREE_DIMENSION), grown, 0.1)
     tau = np.geomspace(0.1, 1000, 65)
-    for name, edges in (("Erdos-Renyi graph", random_graph(1000, 6.0, rng)), ("attachment, m = 2", preferential(1000, 2, rng))):
+    for name, edges in (
+        ("Erdos-Renyi graph", random_graph(1000, 6.0, rng)),
+        ("attachment, m = 2", preferential(1000, 2, rng)),
+    ):
         found = plateau_of(tau, heat_capacity(_spectrum(edges, 1000), tau))
         yield exact(f"plateaus of C on an {name} (control: none)", 0.0, float(found is not None), 0.0)
     ring = plateau_of(tau, heat_capacity(_spectrum(np.stack([np.arange(999), np.arange(1, 1000)], 1), 1000), tau))
@@ -64,7 +76,9 @@ def _supernodes() -> Iterator[Row]:
     coarse = scheme.fit(law, generator=torch.Generator()).coarse(tree)
     yield exact("leaves of a binary tree after one step, tau = 1", 16, coarse.sites, 0)
     edges, module = planted(6, 8)
-    noise = Ensemble.of(torch.randn(8, 48, generator=torch.Generator().manual_seed(0)), Graph(48, torch.from_numpy(edges)))
+    noise = Ensemble.of(
+        torch.randn(8, 48, generator=torch.Generator().manual_seed(0)), Graph(48, torch.from_numpy(edges))
+    )
     found = scheme.fit(noise, generator=torch.Generator()).cluster.numpy()
     same = (found[:, None] == found[None]) == (module[:, None] == module[None])
     yield exact("ring of six cliques of eight: pairs of nodes that are wrongly joined or parted", 0, (~same).sum(), 0)
@@ -84,14 +98,15 @@ def sierpinski(level: int) -> tuple[np.ndarray, int]:
     edges = [(points[0], points[1]), (points[1], points[2]), (points[0], points[2])]
     for k in range(level - 1):
         moves = ((0, 0), (2**k, 0), (0, 2**k))
-        edges = [tuple((x + dx, y + dy) for x, y in edge) for dx, dy in moves for edge in edges]
+        edges = [((a + dx, b + dy), (c + dx, d + dy)) for dx, dy in moves for (a, b), (c, d) in edges]
     nodes = {point: i for i, point in enumerate(sorted({point for edge in edges for point in edge}))}
     return np.array([[nodes[a], nodes[b]] for a, b in edges]), len(nodes)
 
 
 def uniform_tree(nodes: int, rng: np.random.Generator) -> np.ndarray:
-    """Return the edges of a uniform random labelled tree, by the first visits of a random walk on the complete graph."""
-    seen, here, edges = np.zeros(nodes, dtype=bool), 0, []
+    """Return the edges of a uniform random labelled tree: first visits of a random walk on the complete graph."""
+    edges: list[tuple[int, int]] = []
+    seen, here = np.zeros(nodes, dtype=bool), 0
     seen[0] = True
     while len(edges) < nodes - 1:
         there = int(rng.integers(nodes))
@@ -104,7 +119,8 @@ def uniform_tree(nodes: int, rng: np.random.Generator) -> np.ndarray:
 
 def preferential(nodes: int, m: int, rng: np.random.Generator) -> np.ndarray:
     """Return the edges of a graph grown by attaching each node to m others, drawn in proportion to their degree."""
-    ends, edges = list(range(m + 1)), []
+    edges: list[tuple[int, int]] = []
+    ends = list(range(m + 1))
     for new in range(m + 1, nodes):
         chosen: set[int] = set()
         while len(chosen) < m:

@@ -46,11 +46,15 @@ class MomentumPrgTether(Tether):
         fit_half, held_out = mixture.halves()
         for f in (4, 16, 64):
             _, kurtosis = _projected(fit_half, held_out, f)
-            yield sampled(f"kurtosis of the scale mixture on 1/{f} of the modes, held-out samples", _constant(), kurtosis)
+            yield sampled(
+                f"kurtosis of the scale mixture on 1/{f} of the modes, held-out samples", _constant(), kurtosis
+            )
         few = mixture.select(torch.arange(1000))
         _, inside = _projected(few, few, 8)
         double = float(inside.value) > 2 * _constant()
-        yield exact("control: 1/8 of the modes of 1000 samples, in sample, double it at least (1 = yes)", 1.0, double, 0)
+        yield exact(
+            "control: 1/8 of the modes of 1000 samples, in sample, double it at least (1 = yes)", 1.0, double, 0
+        )
         order = torch.rand(held_out.values.shape[:2], generator=generator).argsort(dim=0)[:, :, None]
         _, shuffled = _projected(fit_half, held_out.with_values(held_out.values.gather(0, order)), 64)
         near = abs(float(shuffled.value) - 3) < abs(float(shuffled.value) - _constant())
@@ -65,7 +69,9 @@ def _constant() -> float:
 def _many_sites(f: int, generator: torch.Generator, sites: int = 1024) -> float:
     drawn = torch.randn(sites, sites // f, dtype=torch.float64, generator=generator)
     basis = torch.linalg.qr(drawn).Q
-    return float(theory.projected_excess_kurtosis((basis @ basis.T).numpy(), theory.bernoulli_excess_kurtosis(P)).mean())
+    return float(
+        theory.projected_excess_kurtosis((basis @ basis.T).numpy(), theory.bernoulli_excess_kurtosis(P)).mean()
+    )
 
 
 def _ensemble(values: Tensor) -> Ensemble:
@@ -83,7 +89,9 @@ def _kurtosis(x: Tensor, groups: int = 20) -> Measurement:
     """Return the kurtosis averaged over sites, with the delete-group jackknife (centre held fixed)."""
     square = (x - x.mean(0)).square()
     group = torch.arange(len(x)) % groups
-    sums = torch.stack([torch.stack([square[group == g].sum(0), square[group == g].square().sum(0)]) for g in range(groups)])
+    sums = torch.stack(
+        [torch.stack([square[group == g].sum(0), square[group == g].square().sum(0)]) for g in range(groups)]
+    )
     count = torch.bincount(group).to(torch.float64)[:, None]
 
     def kurtosis(part: Tensor, n: Tensor) -> Tensor:

@@ -28,7 +28,9 @@ class PairingIsingTether(Tether):
         """Yield alpha = 15/8 and mu = 7/8; the tolerance covers finite size, which exceeds the sampling error."""
         generator = torch.Generator().manual_seed(1)
         source = member("sources", "ising-square")
-        found = exponents(source(side=32).sample(10_000, generator=generator).halves(), "correlation-pairing", 8, smallest=4)
+        found = exponents(
+            source(side=32).sample(10_000, generator=generator).halves(), "correlation-pairing", 8, smallest=4
+        )
         yield Row("alpha = 15/8 at Onsager's coupling, sizes 4 to 256", 15 / 8, found["alpha"], 0.04)
         yield Row("mu = 7/8 at Onsager's coupling, clusters of 256", 7 / 8, found["mu"], 0.06)
         away = source(side=32, coupling=0.3).sample(4000, generator=generator).halves()

@@ -49,7 +49,9 @@ class PlantedGroupsTether(Tether):
         noise = GaussianLaw.of(torch.eye(48), Unordered(48)).sample(1000, generator=generator)
         for name in FINDERS:
             if name != "quotient":
-                yield exact(f"{name}: ends on white noise by name (1 = yes)", 1.0, float(_finds_nothing(name, noise)), 0)
+                yield exact(
+                    f"{name}: ends on white noise by name (1 = yes)", 1.0, float(_finds_nothing(name, noise)), 0
+                )
         orbits = _labels("quotient", noise, {}).max() + 1
         yield exact("quotient: orbits of white noise, whose sites are all alike", 1, orbits, 0)
 
@@ -82,8 +84,12 @@ def _spectrum(law: GaussianLaw) -> Iterator[Row]:
     gap = np.abs(own - expected[:GROUPS]).max()
     yield exact("macrostates: the coarse walk has the slow eigenvalues, largest deviation", 0.0, gap, 1e-12)
     chi = coarse.memberships
-    yield exact("macrostates: memberships add up to one, largest deviation", 0.0, (chi.sum(1) - 1).abs().max(), 1e-12)
-    yield exact("macrostates: smallest membership of a site in its own group", 1.0, chi.max(1).values.min(), 1e-10)
+    yield exact(
+        "macrostates: memberships add up to one, largest deviation", 0.0, float((chi.sum(1) - 1).abs().max()), 1e-12
+    )
+    yield exact(
+        "macrostates: smallest membership of a site in its own group", 1.0, float(chi.max(1).values.min()), 1e-10
+    )
 
 
 def _tree() -> Iterator[Row]:
@@ -107,4 +113,6 @@ def _lumping() -> Iterator[Row]:
             yield exact(f"coarse operator of a lumpable chain less the lumped chain, {name}", 0.0, deviation, 1e-12)
             yield exact(f"two coarse steps less the coarse of two steps, {name}", 0.0, gap, 1e-12)
         else:
-            yield exact(f"the same of groups that are not lumpable, {name}, beyond 0.01 (1 = yes)", 1.0, float(gap > 0.01), 0)
+            yield exact(
+                f"the same of groups that are not lumpable, {name}, beyond 0.01 (1 = yes)", 1.0, float(gap > 0.01), 0
+            )

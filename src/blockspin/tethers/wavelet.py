@@ -1,4 +1,4 @@
-"""Wavelet: condition numbers of the massless Gaussian field, scale by scale, that do not know the size of the lattice."""
+"""Wavelet: condition numbers of the massless Gaussian field, scale by scale, whatever the size of the lattice."""
 
 from __future__ import annotations
 
@@ -32,10 +32,14 @@ class WaveletTether(Tether):
         """Yield condition numbers of the whole and of each scale, then the scheme against the block average."""
         for side in (8, 16, 32):
             C = torch.from_numpy(theory.massless_covariance(side))
-            found = WaveletConditioning((side, side)).value(_state(C))
-            yield exact(f"condition number of the field, L = {side}", theory.full_condition(side), found["full"], 1e-8)
+            found = WaveletConditioning(Grid((side, side))).value(_state(C))
+            yield exact(
+                f"condition number of the field, L = {side}", theory.full_condition(side), float(found["full"]), 1e-8
+            )
             for level, value in enumerate(found["details"][:4].tolist()[: side.bit_length() - 2]):
-                yield exact(f"details at scale L/{2**level} given the coarser field, L = {side}", NOTED[level], value, 1e-8)
+                yield exact(
+                    f"details at scale L/{2**level} given the coarser field, L = {side}", NOTED[level], value, 1e-8
+                )
         covariance, side = theory.massless_covariance(32), 32
         for level, value in enumerate(NOTED):
             independent = theory.conditional_condition(covariance, side)
@@ -49,7 +53,9 @@ def _scheme(law: GaussianLaw) -> Iterator[Row]:
     wavelet = member("schemes", "wavelet")("haar").fit(law, generator=chance)
     block = member("schemes", "block-average")(b=2).fit(law, generator=chance)
     gap = (law.push(wavelet).covariance - 4 * law.push(block).covariance).abs().max()
-    yield exact("Haar's coarse covariance less 4 times that of the block average, largest entry", 0.0, float(gap), 1e-12)
+    yield exact(
+        "Haar's coarse covariance less 4 times that of the block average, largest entry", 0.0, float(gap), 1e-12
+    )
 
 
 def _state(covariance: torch.Tensor) -> dict[str, torch.Tensor]:

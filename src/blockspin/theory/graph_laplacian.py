@@ -1,4 +1,4 @@
-"""Graph Laplacian: closed-form spectra of lattices, and the plateaus of the heat capacity of graphs of known dimension."""
+"""Graph Laplacian: closed-form spectra of lattices, and plateaus of the heat capacity of graphs of known dimension."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def full_condition(side: int) -> float:
 
 
 def haar(side: int) -> np.ndarray:
-    """Return the orthogonal matrix of one level of Haar's transform in the plane, [side^2, side^2], coarse rows first."""
+    """Return the orthogonal matrix of a level of Haar's transform in the plane, [side^2, side^2], coarse rows first."""
     pair = np.kron(np.eye(side // 2), np.ones((1, 2))) / np.sqrt(2)
     jump = np.kron(np.eye(side // 2), np.array([[1.0, -1.0]])) / np.sqrt(2)
     return np.concatenate([np.kron(a, b) for a, b in ((pair, pair), (pair, jump), (jump, pair), (jump, jump))])
