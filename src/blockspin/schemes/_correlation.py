@@ -75,8 +75,7 @@ def _inverse_deviations(variance: Tensor, silent: float) -> Tensor:
     if len(constant) and silent == 0:
         raise ConstantUnitsError(
             f"{len(constant)} of {len(variance)} sites do not vary (the first is site {int(constant[0])})",
-            f"Leave them out, or let the scheme carry them along as silent (its option silent = {CONSTANT:g}, where it "
-            "has one).",
+            f"Leave them out, or let the scheme carry them along (its option silent = {CONSTANT:g}).",
         )
     if bool(quiet.all()):
         raise ConstantUnitsError(f"none of {len(variance)} sites varies", "Check the data.")

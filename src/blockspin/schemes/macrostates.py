@@ -66,7 +66,8 @@ class Macrostates(Scheme):
 
     A random walk steps from site to site in proportion to their correlation (positive and beyond chance, plus one for
     staying); where m groups are tightly knit and loosely tied to each other, its eigenvalues have a gap after the m-th.
-    The finest such gap that at least halves the number of sites is taken, so that a ladder climbs level by level.
+    The finest such gap that at least halves the number of sites is taken, so that a ladder climbs level by level
+    (sites that correlate with no other are left alone and not counted).
     Memberships chi are non-negative combinations of the m slow modes, add up to one for every site (so do those of a
     whole ladder, which are their products), and the field of a macrostate is
 
@@ -81,7 +82,7 @@ class Macrostates(Scheme):
 
     Shapes:
         in:  [samples, sites, components]
-        out: [samples, macrostates, components], at most half as many
+        out: [samples, macrostates, components]
 
     Raises:
         ConfigError: If an option cannot be used.
@@ -127,15 +128,19 @@ class Macrostates(Scheme):
         """Return means over the macrostates of the source's correlation graph."""
         W = affinity_of(source, self.silent) + np.eye(source.geometry.sites)
         eigenvalues, modes, stationary = walk_modes(W)
-        count = self._count(eigenvalues)
+        alone = int((W.sum(axis=1) == 1).sum())
+        count = self._count(eigenvalues, alone)
         chi = memberships(modes[:, :count])
         operator = galerkin(W / W.sum(axis=1, keepdims=True), stationary, chi)
         return MacrostatesMap(*(torch.from_numpy(np.ascontiguousarray(x)) for x in (chi, operator, eigenvalues)))
 
-    def _count(self, eigenvalues: np.ndarray) -> int:
-        """Return the largest number of macrostates, at least two and at most half the sites, with a gap behind it."""
+    def _count(self, eigenvalues: np.ndarray, alone: int) -> int:
+        """Return the largest number of macrostates, at least two, with a gap behind it.
+
+        At most half of the sites that are joined to others; each that stands alone is a macrostate of its own.
+        """
         sites = len(eigenvalues)
-        slow = eigenvalues[1 : sites // 2]  # the second, third, ...
+        slow = eigenvalues[1 : alone + (sites - alone) // 2]  # the second, third, ...
         slow = slow[slow > 2 * abs(eigenvalues[-1])]  # nearer to zero noise alone makes relative gaps
         gaps = 1 - eigenvalues[2 : 2 + len(slow)] / slow
         found = np.flatnonzero(gaps >= self.gap)

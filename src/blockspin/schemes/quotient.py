@@ -17,7 +17,7 @@ from blockspin.law import Source
 from blockspin.observables.covariance import moments
 from blockspin.registry import register
 from blockspin.schemes._clusters import ClusterMeanMap, in_order
-from blockspin.schemes._correlation import correlation_of, independent_units
+from blockspin.schemes._correlation import correlation_of, independent_units, require_silent
 from blockspin.schemes.base import Scheme
 
 SLACK = 1e-9
@@ -41,16 +41,18 @@ class Quotient(Scheme):
 
     Args:
         level: Error rate of parting what is exchangeable, between 0 and 1.
+        silent: Share of the largest variance up to which a site counts as silent: these are an orbit of their own, and
+            keep their units; at 0 sites that do not vary are refused.
 
     Shapes:
         in:  [samples, sites, components]
         out: [samples, orbits, components]
 
     Raises:
-        ConfigError: If ``level`` is not between 0 and 1.
+        ConfigError: If an option cannot be used.
         NothingFoundError: If no two sites are exchangeable.
         StepNotPossibleError: If there is only one site, or too few samples to tell sites apart.
-        ConstantUnitsError: If a site does not vary.
+        ConstantUnitsError: If a site does not vary and ``silent`` is 0.
 
     Do not trust when:
         Samples are few: what cannot be told apart is joined, so that orbits of noise are large. Second moments alone
@@ -79,8 +81,10 @@ class Quotient(Scheme):
         fixed_points=("white-noise",),
     )
     level: float = 0.01
+    silent: float = 0.0
 
     def __post_init__(self):
+        require_silent(self.silent)
         if isinstance(self.level, bool) or not isinstance(self.level, int | float) or not 0 < self.level < 1:
             raise ConfigError("level", self.level, "a number between 0 and 1.")
 
@@ -89,15 +93,19 @@ class Quotient(Scheme):
         geometry, sites = source.geometry, source.geometry.sites
         if sites < 2:
             raise StepNotPossibleError("a single site is left, which has no other to be exchanged with")
-        C = correlation_of(source).to(torch.float64).numpy()
-        cluster = in_order(_orbits(C, self._least(source)))
+        C = correlation_of(source, self.silent).to(torch.float64).numpy()
+        active = C.diagonal() > 0.5
+        label = np.full(sites, -1)
+        label[active] = _orbits(C[active][:, active], self._least(source))
+        cluster = in_order(label)
         count = int(cluster.max()) + 1
         if count == sites:
             raise NothingFoundError(
                 f"no two of {sites} sites are exchangeable", "There is no such symmetry to divide out: leave it."
             )
         coarse = Unordered(count, geometry.spacing * sites / count)
-        return ClusterMeanMap(cluster, coarse, _deviations(source))
+        scale = torch.where(torch.from_numpy(active), _deviations(source), 1.0)
+        return ClusterMeanMap(cluster, coarse, scale)
 
     def _least(self, source: Source) -> float:
         """Return the correlation, of either sign, that parts two sites."""
