@@ -52,10 +52,21 @@ def test_correlations_of_samples_are_those_of_their_covariance(dtype, generator)
 
 
 def test_a_constant_site_is_named(generator):
-    x = torch.randn(20, 5, generator=generator)
-    x[:, 3] = 2.5
+    x = torch.randn(777, 5, generator=generator)
+    x[:, 3] = 1234.567  # far from zero, so that a mean in single precision would make it vary
     with pytest.raises(ConstantUnitsError, match="site 3"):
         CorrelationPairing().fit(Ensemble.of(x), generator=generator)
+
+
+def test_silent_sites_are_carried_along_on_request(generator):
+    x = torch.randn(50, 5, generator=generator)
+    x[:, 3] = 0.0
+    coarse = CorrelationPairing(silent=1e-12).fit(Ensemble.of(x), generator=generator)
+    assert sorted(set(coarse.pairs.flatten().tolist())) == list(range(5))
+    with pytest.raises(ConstantUnitsError, match="none of 5"):
+        CorrelationPairing(silent=1e-12).fit(
+            Ensemble.of(torch.arange(50.0)[:, None] * torch.zeros(5)), generator=generator
+        )
 
 
 def test_random_pairs_differ_from_draw_to_draw_and_use_every_site_once():

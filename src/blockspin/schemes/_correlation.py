@@ -56,16 +56,18 @@ def correlation_of(source: Source, silent: float = 0.0) -> Tensor:
 
 
 def _of_samples(ensemble: Ensemble, silent: float) -> Tensor:
-    """Standardise first and multiply once, in the dtype of the field: rounding is far below sampling noise."""
+    """Centre and multiply once, in the dtype of the field: rounding is far below sampling noise."""
     x, w = ensemble.values, ensemble.weights / ensemble.weights.sum()
-    root = w.sqrt().to(x.dtype)
-    z = (x - torch.einsum("n,nsc->sc", w.to(x.dtype), x)) * root[:, None, None]
-    z = z - root[:, None, None] * torch.einsum("n,nsc->sc", root, z)  # rounding of the mean
-    variance = z.square().sum(dim=(0, 2), dtype=torch.float64)
-    check_finite(variance[None], "the field whose correlations are asked for")
-    z = z * _inverse_deviations(variance, silent).to(x.dtype)[:, None]
+    equal = not bool((w != w[0]).any())
+    mean = x.mean(dim=0, dtype=torch.float64) if equal else torch.einsum("n,nsc->sc", w, x.to(torch.float64))
+    z = x - mean.to(x.dtype)
+    if not equal:
+        z *= w.sqrt().to(x.dtype)[:, None, None]
     columns = z.permute(0, 2, 1).reshape(-1, x.shape[1]).numpy()
-    return torch.from_numpy(columns.T @ columns)  # NumPy sees that the factors are the same, which halves the work
+    product = torch.from_numpy(columns.T @ columns)  # NumPy sees that the factors are the same, which halves the work
+    check_finite(product.diagonal()[None], "the field whose correlations are asked for")
+    inverse = _inverse_deviations(product.diagonal().to(torch.float64), silent).to(x.dtype)
+    return product.mul_(inverse[:, None]).mul_(inverse)
 
 
 def _inverse_deviations(variance: Tensor, silent: float) -> Tensor:

@@ -95,7 +95,7 @@ class KernelModes(Scheme):
         ``effective_number`` of the map comes near the number of landmarks.
 
     Tether:
-        schemes.principal_modes in the limit of large width.
+        theory.gaussian_kernel for the eigenvalues of normal data; principal modes in the limit of large width.
 
     Source:
         scholkopf1998; the extension to new samples is that of williams2001.
