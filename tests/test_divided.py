@@ -55,6 +55,16 @@ def test_the_finished_run_may_lie_elsewhere(whole, parts, tmp_path):
     assert (parts[0] / "states").exists()
 
 
+def test_parts_keep_their_activations_in_half_precision_too(root, tmp_path):
+    """Rounded values have a fingerprint of their own: merging looks for the same."""
+    given = {"activations": "bfloat16"}
+    alone = run(small_run.config(root, out=str(tmp_path / "alone"), **given))
+    for index in (1, 2):
+        run_part(small_run.config(root, out=str(tmp_path / "parts"), **given), Part(index, 2))
+    folder = merge([tmp_path / "parts"])
+    assert (folder / "answers.json").read_bytes() == (alone / "answers.json").read_bytes()
+
+
 def test_a_missing_part_is_named(parts):
     with pytest.raises(MergeError, match="part 2/3 is missing"):
         merge(parts[:1], parts[0].with_name("never"))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from blockspin.capture.reading import Estimate
-from blockspin.engine.base import Task
 from blockspin.engine.measure import HELD
 from blockspin.errors import MemoryBudgetError
 from blockspin.memory import resident
-from blockspin.observables.base import RowMonoid
 from blockspin.questions.base import BLOCK
 from blockspin.study import Study
 
@@ -80,10 +79,11 @@ def memory_needed(study: Study, cost: Estimate) -> Need:
     """Return what a run will take, given its open network."""
     widths = [shape.numel() for shape in study.shapes.values()]
     n, last, records = study.kernels, widths[-1], len(study.material.sample)
-    moments = sum(_state_bytes(task, study) for task in study.tasks())
     kept = 4 * (n * sum(widths) + records * last)
     largest = max(8 * width**2 for width in widths)
-    states = 4 * moments + 2 * kept // study.config.groups + min(HELD, study.config.groups * largest) + 8 * largest
+    states = (
+        4 * _moments(widths) + 2 * kept // study.config.groups + min(HELD, study.config.groups * largest) + 8 * largest
+    )
     data = study.data_width()
     entries = 2 * (sum(widths) + data) + COPIES * last
     kernels = min(BLOCK, 4 * n**2 * (2 * (len(widths) + 1) + COPIES * LEVELS))
@@ -102,9 +102,9 @@ def disk_needed(study: Study, cost: Estimate) -> int:
     """Return the bytes that states, and activations where they are kept, take while the run is under way."""
     config, widths = study.config, [shape.numel() for shape in study.shapes.values()]
     records = len(study.material.sample)
-    rows, moments = 4 * records * sum(widths), sum(8 * width**2 for width in widths)
+    rows = 4 * records * sum(widths)
     kept = 2 * cost.batch_bytes * records // config.batch_size if config.activations else 0
-    return config.groups * moments + 2 * rows + (kept // 2 if config.activations == "bfloat16" else kept)
+    return config.groups * _moments(widths) + 2 * rows + (kept // 2 if config.activations == "bfloat16" else kept)
 
 
 def within(need: Need, limit: int | None) -> Need:
@@ -128,9 +128,6 @@ def within(need: Need, limit: int | None) -> Need:
     return found
 
 
-def _state_bytes(task: Task, study: Study) -> int:
-    """Return the size of one group's state: square where second moments of all sites are kept."""
-    if isinstance(task.estimator.monoid, RowMonoid):
-        return 0
-    width = study.shapes[task.names[0]].numel()
-    return 8 * width**2 if task.estimator.name == "covariance" else 0
+def _moments(widths: Sequence[int]) -> int:
+    """Return the bytes of one group's second moments of all layers: beside them the other states are small."""
+    return sum(8 * width**2 for width in widths)

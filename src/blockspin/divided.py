@@ -40,7 +40,7 @@ def run_part(config: RunConfig, part: Part) -> Path:
         place = config.folder()
         join_folder(place, config.to_toml())
         with resumable(place, f"blockspin run {place / 'config.toml'} --shard {part}"):
-            for name, reading in study.passes().items():
+            for name, reading in study.passes.items():
                 stored, states = study.stored(name, reading, place), place / "states" / slug(name)
                 total = sum(shard.samples for shard in part.plan(sorted(stored.shards())))
                 (states / part.folder).mkdir(parents=True, exist_ok=True)
@@ -83,13 +83,13 @@ def merge(folders: Sequence[Path], out: Path | None = None) -> Path:
         open_folder(place, config.to_toml(), resume=out is None)
         command = f"blockspin merge {' '.join(map(str, folders))}" + (f" --out {out}" if out else "")
         with resumable(place, command), locked(place / "states"):
-            agreements = [line for name in study.passes() for line in _merge_pass(study, name, folders, place)]
+            agreements = [line for name in study.passes for line in _merge_pass(study, name, folders, place)]
             carry_out(study, place, merged=agreements)
     return place
 
 
 def _merge_pass(study: Study, name: str, folders: Sequence[Path], place: Path) -> Iterator[str]:
-    reading = study.passes()[name]
+    reading = study.stored(name, study.passes[name], place)
     places = [folder / "states" / slug(name) for folder in folders]
     with study.steps.step(f"checking and merging the parts of the {name}"):
         for kind, part in _kinds(places).items():

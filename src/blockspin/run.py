@@ -104,7 +104,7 @@ def carry_out(study: Study, folder: Path, merged: Sequence[str] = ()) -> None:
         merged: What was found when parts of the passes were put together, where they were.
     """
     _keep_checkpoints(study.material, folder, study.steps)
-    data, passes = study.data(), study.passes()
+    data, passes = study.data(), study.passes
     network, parts = study.depth(NETWORK, passes[NETWORK], folder, data)
     untrained, _ = study.depth(UNTRAINED, passes[UNTRAINED], folder, data)
     explicit, exchanged = study.explicit(parts)

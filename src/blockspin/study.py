@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -149,8 +150,9 @@ class Study:
         positions = capture_as(lambda layer, activation: activation.shape[1], network, inputs, (last,))
         return PlaceContents(sample, positions[last])
 
+    @cached_property
     def passes(self) -> dict[str, ActivationPass]:
-        """Return the readings of the run by the name of their flow: the network, and its untrained copy."""
+        """The readings of the run by the name of their flow: the network, and its untrained copy; each opened once."""
         recipe = replace(self.reading.recipe, untrained_seed=self.config.seed)
         return {NETWORK: self.reading, UNTRAINED: replace(self.reading, recipe=recipe)}
 

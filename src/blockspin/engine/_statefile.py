@@ -82,8 +82,7 @@ def encode(saved: Saved) -> bytes:
     tensors = {
         f"{i:04d}/{key}": tensor.contiguous() for i, state in enumerate(saved.states) for key, tensor in state.items()
     }
-    about = {"fingerprint": saved.fingerprint, "ledger": saved.ledger, "sha256": _checksum(saved, tensors)}
-    return save(tensors, metadata={"blockspin": json.dumps(about)})
+    return sealed(saved.fingerprint, "ledger", saved.ledger, tensors)
 
 
 def decode(path: Path, works: int) -> Saved:
@@ -93,25 +92,38 @@ def decode(path: Path, works: int) -> Saved:
         CorruptStateError: If the file is cut short or altered.
     """
     states: list[State] = [{} for _ in range(works)]
-    try:
-        with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {})["blockspin"])
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        saved, expected = Saved(about["fingerprint"], about["ledger"], states), about["sha256"]
-        sound = expected == _checksum(saved, tensors)
-    except (SafetensorError, ValueError, KeyError, TypeError, OverflowError, MemoryError) as reason:
-        raise CorruptStateError(f"{path} cannot be read ({reason})") from None
-    if not sound:
-        raise CorruptStateError(f"{path} does not match its checksum")
+    fingerprint, ledger, tensors = unsealed(path, "ledger")
     for key, tensor in tensors.items():
         index, _, name = key.partition("/")
         if int(index) < works:
             states[int(index)][name] = tensor
-    return saved
+    return Saved(fingerprint, ledger, states)
 
 
-def _checksum(saved: Saved, tensors: dict[str, Tensor]) -> str:
-    return checksum(json.dumps([saved.fingerprint, *saved.ledger]), tensors)
+def sealed(fingerprint: str, key: str, listed: Sequence[str], tensors: Mapping[str, Tensor]) -> bytes:
+    """Return a safetensors file that says whose its tensors are, lists something under ``key``, and is checksummed."""
+    digest = checksum(json.dumps([fingerprint, *listed]), tensors)
+    about = {"fingerprint": fingerprint, key: listed, "sha256": digest}
+    return save(dict(tensors), metadata={"blockspin": json.dumps(about)})
+
+
+def unsealed(path: Path, key: str) -> tuple[str, list[str], dict[str, Tensor]]:
+    """Return (fingerprint, what is listed under ``key``, tensors) of a file that ``sealed`` made.
+
+    Raises:
+        CorruptStateError: If the file is cut short or altered.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {})["blockspin"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        fingerprint, listed, expected = about["fingerprint"], about[key], about["sha256"]
+        sound = expected == checksum(json.dumps([fingerprint, *listed]), tensors)
+    except (SafetensorError, ValueError, KeyError, TypeError, OverflowError, MemoryError) as reason:
+        raise CorruptStateError(f"{path} cannot be read ({reason})") from None
+    if not sound:
+        raise CorruptStateError(f"{path} does not match its checksum")
+    return fingerprint, listed, tensors
 
 
 def checksum(about: str, tensors: Mapping[str, Tensor]) -> str:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from blockspin.engine._files import clear_leftovers, unwritable, write_bytes
-from blockspin.engine._statefile import checksum
+from blockspin.engine._statefile import sealed, unsealed
 from blockspin.engine.base import Pass, Shard
 from blockspin.ensemble import Batch
 from blockspin.errors import ConfigError, CorruptStateError
@@ -110,8 +107,7 @@ def _encode(joints: Sequence[Joint], fingerprint: str, dtype: torch.dtype) -> by
         columns = {"values": whole.values.to(dtype), "ids": whole.ids, "units": whole.units, "weights": whole.weights}
         columns["lengths"] = torch.tensor([len(joint[name]) for joint in joints])
         tensors.update({f"{number:04d}/{key}": column.contiguous() for key, column in columns.items()})
-    about = {"fingerprint": fingerprint, "names": names, "sha256": checksum(json.dumps([fingerprint, *names]), tensors)}
-    return save(tensors, metadata={"blockspin": json.dumps(about)})
+    return sealed(fingerprint, "names", names, tensors)
 
 
 def _read(path: Path, fingerprint: str | None = None) -> list[Joint]:
@@ -121,15 +117,11 @@ def _read(path: Path, fingerprint: str | None = None) -> list[Joint]:
         CorruptStateError: If it is missing, damaged, or of another pass.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {})["blockspin"])
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        fingerprint = about["fingerprint"] if fingerprint is None else fingerprint
-        expected = checksum(json.dumps([fingerprint, *about["names"]]), tensors)
-        if about["fingerprint"] != fingerprint or about["sha256"] != expected:
-            raise CorruptStateError(f"{path} is damaged, or of another pass")
-        fields = {name: _field(tensors, f"{number:04d}/") for number, name in enumerate(about["names"])}
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError, MemoryError) as reason:
+        found, names, tensors = unsealed(path, "names")
+        if fingerprint not in (None, found):
+            raise CorruptStateError(f"{path} is of another pass")
+        fields = {name: _field(tensors, f"{number:04d}/") for number, name in enumerate(names)}
+    except (OSError, ValueError, KeyError, TypeError, MemoryError) as reason:
         raise CorruptStateError(f"{path} cannot be read ({reason})") from None
     return [dict(zip(fields, parts, strict=True)) for parts in zip(*fields.values(), strict=True)]
 
