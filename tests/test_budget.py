@@ -93,13 +93,15 @@ def peak_of_tree(command: list[str], cwd: Path) -> tuple[int, str]:
         return most, told.read()
 
 
-def held_by(pid: int) -> int:
+def held_by(pid: int, parent: bytes = b"") -> int:
+    """Return what a process and its children hold; one that was just forked still shares its parent's pages."""
     try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
         own = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except (OSError, IndexError):  # it has just ended
         return 0
-    return own + sum(held_by(int(child)) for child in children)
+    return own * (command != parent) + sum(held_by(int(child), command) for child in children)
 
 
 def told_and_held(options: list[str], cwd: Path) -> float:
