@@ -2,7 +2,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
-from capture.networks import Letters, passages, plain, sample_of, transformer
+from capture.networks import WORDS, Letters, passages, plain, sample_of, transformer
 from torch import nn
 
 from blockspin import Unordered
@@ -51,6 +51,24 @@ def test_every_record_is_read_once_and_layers_are_aligned():
             assert all(torch.equal(batch.ids, joint[LAYERS[0]].ids) for batch in joint.values())
             seen += joint[LAYERS[0]].ids.tolist()
     assert sorted(seen) == sorted(whole.sample.ids.tolist())
+
+
+def test_long_records_come_fewer_to_a_batch():
+    """A batch of several records costs at most twice one of average records, padding and all; none is left out."""
+    contents = [*passages(60), *(" ".join(["king"] * 28 + [word]) for word in WORDS)]
+    recipe = NetworkRecipe(GivenModule(transformer("bert"), Letters()), "text", 32)
+    chosen = member("representations", "tokens")()
+    whole = ActivationPass(recipe, sample_of(contents), LAYERS, chosen, batch_size=8, group_count=2)
+    cost = torch.tensor([whole.network.encoder.cost(record.content) for record in whole.sample.records])
+    sizes = []
+    for shard in whole.shards():
+        batches = whole.rows(shard)
+        everyone = torch.cat(list(batches))
+        sizes += [(len(rows), len(rows) * int(cost[rows].max())) for rows in batches]
+        assert sizes[-1][1] <= 2 * 8 * float(cost[everyone].double().mean())
+        assert len(everyone.unique()) == shard.samples
+    assert max(size for size, _ in sizes) == 8
+    assert min(size for size, _ in sizes[:-1]) < 8
 
 
 def test_padding_special_tokens_and_the_first_position_are_never_counted():

@@ -1,13 +1,14 @@
 """One pass over the data: shared work, aligned fields, progress, groups."""
 
 import gc
+import weakref
 
 import pytest
 import torch
 from passes import TASKS, Wrapped, plain, small_pass
 
 from blockspin import Ensemble
-from blockspin.engine.base import ROWS, Task, _put_together
+from blockspin.engine.base import ROWS, Pass, Shard, Task, _put_together, states_of_shard
 from blockspin.engine.in_memory import EnsemblePass
 from blockspin.engine.measure import measure
 from blockspin.engine.serial import Serial
@@ -152,3 +153,27 @@ def test_small_batches_are_put_together_whole_and_in_order():
     assert torch.equal(torch.cat([batch.ids for batch in found]), field.ids)
     assert torch.equal(torch.cat([batch.values for batch in found]), field.values)
     assert list(_put_together(iter([]))) == []
+
+
+def test_what_was_added_up_is_let_go_before_the_next_batch_is_read():
+    """While a batch is read, the one before it is not in memory any more, nor parts that were put together."""
+    alive, most = weakref.WeakSet(), []
+
+    class Watched(Pass):
+        groups, fingerprint = 1, "watched"
+
+        def shards(self):
+            return [Shard(0, 0, 4 * ROWS)]
+
+        def batches(self, shard):
+            for _ in range(8):
+                most.append(sum(map(len, alive)))
+                yield {"x": made()}
+
+    def made():
+        batch = Ensemble.of(torch.randn(ROWS // 2, 3)).batch
+        alive.add(batch.values)
+        return batch
+
+    states_of_shard(Watched(), [(Covariance().monoid, ("x",))], Shard(0, 0, 4 * ROWS))
+    assert most == [0, ROWS // 2] * 4

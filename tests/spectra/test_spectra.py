@@ -11,7 +11,7 @@ from torch import nn
 from blockspin.answer import Verdict
 from blockspin.capture.matrices import Unread, WeightMatrix, weight_matrices
 from blockspin.errors import ConstantUnitsError, NonFiniteError, ShapeError
-from blockspin.spectra.layer import layer_spectrum
+from blockspin.spectra.layer import BLOCK, ROWS, layer_spectrum, upper_gram
 from blockspin.spectra.network import network_spectra, with_p_values
 
 
@@ -32,6 +32,19 @@ def test_eigenvalues_are_squared_singular_values(shape):
     assert found.spectral_norm == pytest.approx(float(s[0]), rel=1e-12)
     assert found.stable_rank == pytest.approx(float((s**2).sum() / s[0] ** 2), rel=1e-12)
     assert found.zeros == 0
+
+
+@pytest.mark.parametrize("shape", [(ROWS + 7, BLOCK + 5), (3, 2), (5, 2 * BLOCK)])
+def test_the_gram_matrix_by_blocks_is_the_product_above_the_diagonal(shape):
+    W = gaussian(*shape)
+    whole = W.double().T @ W.double()
+    assert (upper_gram(W) - whole).triu().abs().max() <= 1e-14 * shape[0] * whole.abs().max()
+
+
+def test_spectra_come_in_order_however_long_a_weight_takes():
+    widths = [300, *[8] * 20, 200, 8]
+    found = network_spectra(nn.ModuleList(nn.Linear(n, n, bias=False) for n in widths), workers=3)
+    assert [layer.shape[0] for layer in found.layers] == widths
 
 
 def test_zero_eigenvalues_are_counted_and_left_out():

@@ -23,6 +23,9 @@ from blockspin.errors import BlockspinError, ConfigError
 from blockspin.representations.base import Representation, counted
 from blockspin.sources.base import Sample
 
+HEAVY = 2.0
+"""How many times the cost of a batch of the shard's average records the costliest batch may have, with padding."""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -131,10 +134,15 @@ class ActivationPass(Pass):
             yield self.read(rows)
 
     def rows(self, shard: Shard) -> Sequence[Tensor]:
-        """Return the records of each batch of a shard, sorted by length so that little is spent on padding."""
+        """Return the records of each batch of a shard, sorted by length so that little is spent on padding.
+
+        Long records come fewer to a batch, so that memory does not depend on how the longest happen to fall together.
+        """
         rows, encoder = self._rows[shard], self.network.encoder
         cost = torch.tensor([encoder.cost(self.sample.records[i].content) for i in rows.tolist()])
-        return rows[torch.argsort(cost, stable=True)].split(self.batch_size)
+        order = torch.argsort(cost, stable=True)
+        heaviest = HEAVY * self.batch_size * float(cost.double().mean())
+        return rows[order].split(_sizes(cost[order].tolist(), self.batch_size, heaviest))
 
     def read(self, rows: Tensor) -> dict[str, Batch]:
         """Return the joint batch of some records.
@@ -198,6 +206,17 @@ class ActivationPass(Pass):
         """Send the recipe to a worker, not what was opened from it."""
         kept = set(self.__dataclass_fields__)
         return {key: value for key, value in vars(self).items() if key in kept}
+
+
+def _sizes(costs: Sequence[int], most: int, heaviest: float) -> list[int]:
+    """Return how many records each batch takes of records sorted by cost, padded to the costliest among them."""
+    sizes, size = [], 0
+    for cost in costs:
+        if size and (size == most or (size + 1) * cost > heaviest):
+            sizes.append(size)
+            size = 0
+        size += 1
+    return [*sizes, size] if size else sizes
 
 
 def _shares_memory(first: Tensor, second: Tensor) -> bool:

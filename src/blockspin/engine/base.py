@@ -105,6 +105,7 @@ def states_of_shard(reading: Pass, works: Sequence[tuple[Monoid, tuple[str, ...]
             for joint in _put_together(reading.batches(shard)):
                 for running, names in sums:
                     running.add(*(joint[name] for name in names))
+                del joint  # or it would stay in memory while the next one is read
             return [running.state() for running, _ in sums]
         except Exception as reason:
             reason.add_note(f"in shard {shard.key} ({shard.samples} samples)")
@@ -113,15 +114,21 @@ def states_of_shard(reading: Pass, works: Sequence[tuple[Monoid, tuple[str, ...]
 
 def _put_together(joints: Iterable[dict[str, Batch]]) -> Iterator[dict[str, Batch]]:
     """Yield joint batches of at least ``ROWS`` samples, but for the last; which ones depends on the shard alone."""
-    held: list[dict[str, Batch]] = []
+    held: dict[str, list[Batch]] = {}
     for joint in joints:
-        held.append(joint)
-        if sum(max(map(len, each.values())) for each in held) >= ROWS:
+        for name in joint:
+            held.setdefault(name, []).append(joint[name])
+        del joint
+        if max(sum(map(len, parts)) for parts in held.values()) >= ROWS:
             yield _joined(held)
-            held = []
     if held:
         yield _joined(held)
 
 
-def _joined(joints: Sequence[dict[str, Batch]]) -> dict[str, Batch]:
-    return joints[0] if len(joints) == 1 else {name: Batch.join(joint[name] for joint in joints) for name in joints[0]}
+def _joined(held: dict[str, list[Batch]]) -> dict[str, Batch]:
+    """Join the parts of each field and let go of them, one field at a time: two copies of all would fill memory."""
+    whole = {}
+    for name in list(held):
+        parts = held.pop(name)
+        whole[name] = parts[0] if len(parts) == 1 else Batch.join(parts)
+    return whole

@@ -18,6 +18,8 @@ from blockspin.spectra.surrogate import PILOTS, SurrogateTest, non_zero, surroga
 
 LEAST = 8
 """Fewest eigenvalues that a tail is sought in."""
+ROWS, BLOCK = 1024, 96
+"""Rows and columns of one product."""
 TRACY_WIDOM = 2.0234
 """The 99 % quantile of the Tracy-Widom law for real matrices."""
 SPECTRAL_DEMANDS = Demands(count=20)
@@ -110,12 +112,12 @@ def layer_spectrum(name: str, weight: Tensor, demands: Demands = SPECTRAL_DEMAND
     """
     if weight.ndim != 2 or not weight.numel():
         raise ShapeError(f"{name} has the shape {tuple(weight.shape)}", "A spectrum is that of a matrix.")
-    W = weight.detach().to("cpu", torch.float64)
-    gram = W.T @ W if W.shape[0] >= W.shape[1] else W @ W.T
+    W = weight.detach().cpu()
+    gram = upper_gram(W if W.shape[0] >= W.shape[1] else W.T)
     if not bool(gram.isfinite().all()):
         bad = int((~W.isfinite()).sum())
         raise NonFiniteError(f"{bad} of {W.numel()} entries of {name} are NaN or infinite", "Check the checkpoint.")
-    every = torch.linalg.eigvalsh(gram).flip(0).numpy()
+    every = torch.linalg.eigvalsh(gram, UPLO="U").flip(0).numpy()
     if not every[0] > 0:
         raise ConstantUnitsError(f"every entry of {name} is zero", "It has no spectrum.")
     rows, columns = max(W.shape), min(W.shape)
@@ -125,6 +127,19 @@ def layer_spectrum(name: str, weight: Tensor, demands: Demands = SPECTRAL_DEMAND
     tail = find_tail(kept) if len(kept) >= LEAST and kept[0] > kept[-1] else None
     found = LayerSpectrum(name, (W.shape[0], W.shape[1]), kept, columns - len(kept), total, edge, beyond, tail)
     return judged(found, demands)
+
+
+def upper_gram(W: Tensor) -> Tensor:
+    """Return W^T W of a matrix [rows, N], float64 [N, N], of which only the triangle above the diagonal is to be read.
+
+    Rows are taken to float64 some at a time, and blocks below the diagonal, half of the work, are left out.
+    """
+    gram = torch.zeros(W.shape[1], W.shape[1], dtype=torch.float64)
+    for part in W.split(ROWS):
+        rows = part.to(torch.float64)
+        for start in range(0, len(gram), BLOCK):
+            gram[start : start + BLOCK, start:].addmm_(rows[:, start : start + BLOCK].T, rows[:, start:])
+    return gram
 
 
 def with_surrogates(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,13 +106,21 @@ def with_p_values(
 
 
 def _mapped(function: Callable[[Any], Any], items: Iterable[Any], workers: int | None) -> Iterator[Any]:
-    """Yield what the function gives, in order; few items are read ahead. Small matrices run best on a thread each."""
+    """Yield what the function gives, in order. Small matrices run best on a thread each.
+
+    Few items are under way at a time, each of which may hold a copy of a weight; what is done may wait for its turn, so
+    that a large matrix among small ones keeps one thread only.
+    """
     count = workers or min(4, os.cpu_count() or 1)
+    waiting: deque[Future] = deque()
+    busy: set[Future] = set()
     with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        waiting: list[Future] = []
         for item in items:
             waiting.append(pool.submit(function, item))
-            if len(waiting) > 2 * count:
-                yield waiting.pop(0).result()
+            busy.add(waiting[-1])
+            if len(busy) > 2 * count:
+                busy = wait(busy, return_when=FIRST_COMPLETED).not_done
+            while waiting and waiting[0].done():
+                yield waiting.popleft().result()
         for future in waiting:
             yield future.result()
