@@ -73,7 +73,7 @@ def timed(passes: dict[str, ActivationPass], threads: int, with_peers: bool) -> 
         works = moments(reading)
         jobs[name] = lambda part, reading=reading, works=works: summed(reading, works, shards[part])
     estimates: list[float] = []
-    jobs["estimate"] = lambda part, reading=reading: estimates.append(reading.estimate().seconds)
+    jobs["estimate"] = lambda part: estimates.append(reading.estimate(works).seconds)
     with tempfile.TemporaryDirectory() as folder:
         peers = peers_of(any_pass, folder, threads) if with_peers else {}
         for other, peer in peers.items():

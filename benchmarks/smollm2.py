@@ -48,7 +48,7 @@ def timed(over: ActivationPass, kind: str, threads: int) -> bool:
     shards, asked = over.shards(), works(over)
     jobs = {"forward": lambda part: forward(over, shards[part]), "ours": lambda part: summed(over, asked, shards[part])}
     estimates: list[float] = []
-    jobs["estimate"] = lambda part: estimates.append(over.estimate().seconds)
+    jobs["estimate"] = lambda part: estimates.append(over.estimate(asked).seconds)
     times = interleaved(jobs, len(shards))
     tell_estimate(kind, estimates, sum(times["ours"]))
     about = f"{kind}, {token_count(over)} tokens, {len(STATES)} states, {threads} thread(s), {len(shards)} pairs"

@@ -91,8 +91,8 @@ class Study:
         with steps.step("opening the network"):
             reading = reading.with_layers(config.layers)
             shapes = {name: batch.values.shape[1:] for name, batch in reading.read(torch.arange(2)).items()}
-            cost = reading.estimate()
-        study = cls(config, material, reading, shapes, kernels, steps)
+            study = cls(config, material, reading, shapes, kernels, steps)
+            cost = reading.estimate(study.tasks())
         study._try_scheme()
         return study, cost
 

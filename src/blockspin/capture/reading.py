@@ -17,7 +17,7 @@ from blockspin.capture.base import Layout, Network
 from blockspin.capture.hooks import capture_as, reached
 from blockspin.capture.origin import Origin
 from blockspin.capture.recipe import NetworkRecipe
-from blockspin.engine.base import Pass, Shard
+from blockspin.engine.base import Pass, Shard, Task
 from blockspin.ensemble import Batch, Ensemble, check_finite, group_of
 from blockspin.errors import BlockspinError, ConfigError
 from blockspin.representations.base import Representation, counted
@@ -190,13 +190,15 @@ class ActivationPass(Pass):
             check_finite(batch.values, f"layer {layer!r}, read from {where},", batch.ids)
         return batch
 
-    def estimate(self) -> Estimate:
-        """Time one batch of typical length and return what the whole pass will cost."""
+    def estimate(self, tasks: Sequence[Task] = ()) -> Estimate:
+        """Time one batch of typical length, and what tasks add up of it, and return what the whole pass will cost."""
         costs = torch.tensor([self.network.encoder.cost(record.content) for record in self.sample.records])
         middle = torch.argsort(costs, stable=True)[len(costs) // 2 :][: self.batch_size]
         self.read(middle[:2])  # the first call allocates
         begun = time.perf_counter()
         joint = self.read(middle)
+        for monoid, names in dict.fromkeys(task.work for task in tasks):
+            monoid.running().add(*(joint[name] for name in names))
         seconds = (time.perf_counter() - begun) * float(costs.sum()) / float(costs[middle].sum())
         parameters = sum(p.numel() * p.element_size() for p in self.network.module.parameters())
         kept = sum(batch.values.numel() * batch.values.element_size() for batch in joint.values())
