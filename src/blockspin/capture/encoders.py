@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import torch
@@ -45,9 +46,15 @@ class TextEncoder(Encoder):
         )
 
     def call(self, module: nn.Module, inputs: dict[str, Tensor]) -> Any:
-        """Run the network; the decoder of a pair reads the same tokens as the encoder, position by position."""
-        given = {key: value for key, value in inputs.items() if key != "special_tokens_mask"}
-        if getattr(getattr(module, "config", None), "is_encoder_decoder", False):
+        """Run the network; the decoder of a pair reads the same tokens as the encoder, position by position.
+
+        Keys and values of earlier tokens, which a decoder keeps to go on writing, are not kept: they change no output.
+        """
+        given: dict[str, Any] = {key: value for key, value in inputs.items() if key != "special_tokens_mask"}
+        config = getattr(module, "config", None)
+        if getattr(config, "use_cache", False) and "use_cache" in signature(module.forward).parameters:
+            given["use_cache"] = False
+        if getattr(config, "is_encoder_decoder", False):
             given |= {f"decoder_{key}": given[key] for key in ("input_ids", "attention_mask") if key in given}
         return module(**given)
 
