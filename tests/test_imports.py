@@ -29,7 +29,16 @@ TABLE = {
     "questions": {"observables.base", "couplings.base"},
     "engine": {"observables.base"},
     "report": set(),
-    "spectra": {"couplings.power_law", "capture.matrices"},
+    "spectra": {
+        "couplings.power_law",
+        "capture.matrices",
+        "capture.tangent",
+        "capture.tangent_product",
+        "observables.base",
+        "engine.base",
+        "engine.measure",
+        "engine.serial",
+    },
     "testing": {
         "bibliography",
         "flows.rescaling",

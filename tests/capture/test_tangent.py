@@ -1,16 +1,14 @@
-"""Tangent features and products with the tangent kernel: equal to dense Jacobians, and nothing of the network moves."""
+"""Tangent features: equal to dense Jacobians, with the error that is stated, and nothing of the network moves."""
 
 import pickle
 
 import pytest
 import torch
-from capture.networks import Letters, passages, sample_of, transformer
+from capture.networks import Letters, passages, transformer
+from capture.tangents import DOUBLE, arrays, collected, dense, network, over
 from torch import nn
 
-from blockspin.capture import tangent_kernel
-from blockspin.capture.reading import ActivationPass
-from blockspin.capture.recipe import NetworkRecipe
-from blockspin.capture.tangent import Coordinate, NextToken, Projection, TangentPass
+from blockspin.capture.tangent import Coordinate, NextToken, Projection
 from blockspin.engine.base import Task, states_of_shard
 from blockspin.engine.measure import measure
 from blockspin.engine.process import Process
@@ -18,56 +16,7 @@ from blockspin.engine.serial import Serial
 from blockspin.errors import ConfigError, ShapeError, TrainModeError, UnknownLayerError
 from blockspin.observables._rows import Rows
 from blockspin.observables.gram import Gram
-from blockspin.registry import member
-from blockspin.sources.given_module import GivenModule
-
-DOUBLE = torch.float64
-
-
-def network(seed=0, outputs=3):
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, outputs)).eval()
-
-
-def over(module, contents, functional, *, modality="array", tokenizer=None, **options):
-    recipe = NetworkRecipe(GivenModule(module, tokenizer), modality, 32)
-    pooled = member("representations", "pooled")()
-    reading = ActivationPass(recipe, sample_of(contents), (), pooled, batch_size=4, shard_size=8, group_count=4)
-    return TangentPass(reading, functional, **options)
-
-
-def arrays(count=20):
-    return list(torch.randn(count, 6, generator=torch.Generator().manual_seed(0)).numpy())
-
-
-def dense(reading):
-    """The Jacobian [records, parameters], record by record, by the plainest means."""
-    rows = []
-    for record in reading.reading.sample.records:
-        module = reading.reading.network.module
-        number = module(torch.from_numpy(record.content)[None])[0, reading.functional.index]
-        rows.append(torch.cat([g.flatten() for g in torch.autograd.grad(number, list(module.parameters()))]))
-    return torch.stack(rows).to(DOUBLE)
-
-
-def collected(reading):
-    found = {}
-    for shard in reading.shards():
-        for joint in reading.batches(shard):
-            for name, batch in joint.items():
-                found.setdefault(name, {}).update(zip(batch.ids.tolist(), batch.values[:, :, 0], strict=True))
-    order = reading.reading.sample.ids.tolist()
-    return {name: torch.stack([rows[i] for i in order]).to(DOUBLE) for name, rows in found.items()}
-
-
-def test_products_and_eigenvalues_are_those_of_the_dense_jacobian():
-    reading = over(network(), arrays(), Coordinate(1))
-    J = dense(reading)
-    v = torch.randn(20, dtype=DOUBLE, generator=torch.Generator().manual_seed(1))
-    torch.testing.assert_close(tangent_kernel.product(reading, v), J @ (J.T @ v), rtol=1e-5, atol=1e-5)
-    found = tangent_kernel.leading_eigenvalues(reading, 5, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(found, torch.linalg.eigvalsh(J @ J.T).flip(0)[:5], rtol=0, atol=1e-5 * float(found[0]))
+from blockspin.spectra import tangent_kernel
 
 
 def test_the_kernel_of_a_linear_network_is_the_one_of_theory():
@@ -80,18 +29,6 @@ def test_the_kernel_of_a_linear_network_is_the_one_of_theory():
     found = torch.stack([tangent_kernel.product(reading, e) for e in torch.eye(20, dtype=DOUBLE)])
     torch.testing.assert_close(found, K, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(collected(reading)["norm"][:, 0], K.diagonal(), rtol=1e-6, atol=0)
-
-
-def test_without_forward_derivatives_gradients_are_taken_one_by_one(monkeypatch):
-    reading = over(network(), arrays(6), Coordinate())
-    expected = tangent_kernel.product(reading, torch.ones(6, dtype=DOUBLE))
-
-    def missing(*args):
-        raise NotImplementedError
-
-    monkeypatch.setattr(torch.func, "jvp", missing)
-    found = tangent_kernel.product(reading, torch.ones(6, dtype=DOUBLE))
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_sketches_have_the_kernel_as_their_mean_and_the_error_that_is_stated():
@@ -185,7 +122,3 @@ def test_what_cannot_be_read_is_refused_by_name():
         over(network(), arrays(), Coordinate(), parameters=("9.*",)).tensors()
     with pytest.raises(TrainModeError):
         over(nn.Sequential(nn.Linear(6, 3), nn.Dropout(0.5)).train(), arrays(), Coordinate()).gradient(0)
-    with pytest.raises(ShapeError):
-        tangent_kernel.product(over(network(), arrays(), Coordinate()), torch.ones(3))
-    with pytest.raises(ConfigError):
-        tangent_kernel.leading_eigenvalues(over(network(), arrays(), Coordinate()), 20, generator=torch.Generator())

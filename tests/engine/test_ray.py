@@ -4,15 +4,18 @@ import os
 
 import pytest
 import torch
+from capture.tangents import arrays, network, over
 from passes import TASKS, Failing, Killing, Logged, plain, small_pass
 
 from blockspin import Ensemble
+from blockspin.capture.tangent import Coordinate
 from blockspin.engine.in_memory import EnsemblePass
 from blockspin.engine.measure import measure
 from blockspin.engine.ray import Ray
 from blockspin.engine.serial import Serial
 from blockspin.errors import ConfigError, MissingDependencyError, NonFiniteError, WorkerLostError
 from blockspin.observables.covariance import Covariance
+from blockspin.spectra.tangent_kernel import product
 
 HERE = os.pathsep.join([os.path.dirname(__file__), *filter(None, [os.environ.get("PYTHONPATH")])])
 """Where actors find the passes of the tests, and the blockspin that is tested."""
@@ -52,6 +55,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::FutureWarnin
 def test_two_actors_give_the_same_bytes_as_serial(cluster, expected):
     assert plain(run(small_pass(), Ray(workers=2))) == expected
     assert cluster.is_initialized()  # what was running is left running
+
+
+def test_products_with_the_tangent_kernel_have_the_same_bytes_as_serial(cluster):
+    reading = over(network(), arrays(40), Coordinate())
+    vector = torch.linspace(-1, 1, 40, dtype=torch.float64)
+    assert torch.equal(product(reading, vector, executor=Ray(workers=2)), product(reading, vector))
 
 
 def test_actors_share_a_gpu_by_fractions(cluster, expected):

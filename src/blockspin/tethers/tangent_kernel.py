@@ -12,9 +12,9 @@ from torch import nn
 from blockspin.capture.reading import ActivationPass
 from blockspin.capture.recipe import NetworkRecipe
 from blockspin.capture.tangent import Coordinate, TangentPass
-from blockspin.capture.tangent_kernel import leading_eigenvalues
 from blockspin.registry import member, register
 from blockspin.sources.base import Record, Sample, draw_records
+from blockspin.spectra.tangent_kernel import leading_eigenvalues
 from blockspin.tethers.base import Row, Tether, exact
 from blockspin.theory.linear_network import tangent_kernel
 
