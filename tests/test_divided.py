@@ -8,8 +8,9 @@ import small_run
 
 from blockspin import divided
 from blockspin.divided import merge, run_part
+from blockspin.engine import _statefile
 from blockspin.engine.parts import Part
-from blockspin.errors import MergeError, RunFolderError
+from blockspin.errors import MergeError, OtherVersionsError, RunFolderError
 from blockspin.run import run
 
 
@@ -79,6 +80,12 @@ def test_parts_of_another_configuration_are_refused(root, parts, tmp_path):
 def test_parts_that_do_not_agree_are_refused(parts, tmp_path, monkeypatch):
     monkeypatch.setattr(divided, "AGREEMENT", -1.0)  # as if nothing were close enough
     with pytest.raises(MergeError, match="more than -1"):
+        merge(parts, tmp_path / "out")
+
+
+def test_parts_of_other_versions_are_refused(parts, tmp_path, monkeypatch):
+    monkeypatch.setattr(_statefile, "versions", lambda: "torch 9")
+    with pytest.raises(OtherVersionsError, match=r"part-00001-of-00003.*computed with .*installed are .*torch 9"):
         merge(parts, tmp_path / "out")
 
 

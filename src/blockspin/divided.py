@@ -69,6 +69,7 @@ def merge(folders: Sequence[Path], out: Path | None = None) -> Path:
 
     Raises:
         MergeError: If parts are missing, unfinished, of several configurations, or differ by more than 1e-6.
+        OtherVersionsError: If a part was computed with other versions of blockspin or torch than are installed here.
     """
     configs = [RunConfig.from_toml(_config(folder)) for folder in folders]
     if len({config.common() for config in configs}) != 1:

@@ -78,6 +78,10 @@ class RunFolderError(BlockspinError):
     """A run folder is missing, belongs to another configuration, or would be overwritten."""
 
 
+class OtherVersionsError(RunFolderError):
+    """States were left by other versions of blockspin or torch than are installed: their sums are not to be mixed."""
+
+
 # --- what the data are -----------------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from passes import TASKS, Failing, Logged, plain, small_pass
 
+from blockspin.engine import _statefile
 from blockspin.engine.kept import KeptPass, kept_batches
 from blockspin.engine.measure import measure
 from blockspin.engine.process import Process
@@ -70,6 +71,15 @@ def test_a_damaged_file_is_read_anew(damage, tmp_path, expected):
     path.write_bytes(changed)
     assert run(reading) == expected
     assert path.read_bytes() == whole
+
+
+def test_files_of_another_version_are_read_anew(tmp_path, expected, monkeypatch):
+    log = tmp_path / "log"
+    reading = KeptPass(Logged(small_pass(), log), tmp_path / "kept")
+    run(reading)
+    monkeypatch.setattr(_statefile, "versions", lambda: "torch 9")
+    assert run(reading) == expected
+    assert len(log.read_text().split()) == 2 * len(small_pass().shards())
 
 
 def test_half_the_space_gives_the_same_rounded_numbers_every_time(tmp_path, expected):

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,10 +16,12 @@ import pytest
 import torch
 from passes import TASKS, plain, small_pass
 
+import blockspin
+from blockspin.engine import _statefile
 from blockspin.engine.base import Executor, Task
 from blockspin.engine.measure import measure
 from blockspin.engine.serial import Serial
-from blockspin.errors import DiskSpaceError, RunFolderError
+from blockspin.errors import DiskSpaceError, OtherVersionsError, RunFolderError
 from blockspin.observables.covariance import Covariance
 
 
@@ -49,6 +52,17 @@ class Counting(Executor):
 
 def test_on_disk_equals_in_memory(tmp_path, expected):
     assert plain(run(tmp_path)) == expected
+
+
+def test_states_of_another_version_are_not_gone_on_with(tmp_path, monkeypatch):
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, Counting([], 4))
+    here = f"computed with blockspin {blockspin.__version__} and torch {torch.__version__}, and installed are torch 9"
+    monkeypatch.setattr(_statefile, "versions", lambda: "torch 9")
+    with pytest.raises(OtherVersionsError, match=f"group-0000.*{re.escape(here)}. Install those versions"):
+        run(tmp_path)
+    with pytest.raises(RunFolderError, match="another pass"):
+        run(tmp_path, samples=300)  # which pass it is comes first
 
 
 def test_what_is_finished_is_not_done_again(tmp_path):

@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+import blockspin
 from blockspin.engine._threads import numerics
 from blockspin.engine.base import Pass
 from blockspin.errors import CorruptStateError
@@ -64,9 +65,25 @@ class StateFile(Sequence[State]):
 
 
 def fingerprint_of(reading: Pass, works: Sequence[Work]) -> str:
-    """Return a hash of what is read and of what is added up."""
+    """Return a hash of what is read and of what is added up, and the versions of what computes it."""
     about = "\n".join([reading.fingerprint, *(f"{monoid!r} {names!r}" for monoid, names in works)])
-    return hashlib.sha256(about.encode()).hexdigest()
+    return with_versions(hashlib.sha256(about.encode()).hexdigest())
+
+
+def with_versions(fingerprint: str) -> str:
+    """Return a fingerprint with the versions of what computes: another one may add up other numbers."""
+    return f"{fingerprint}, {versions()}"
+
+
+def versions() -> str:
+    """Return what is installed here and computes."""
+    return f"blockspin {blockspin.__version__} and torch {torch.__version__}"
+
+
+def versions_in(fingerprint: str) -> tuple[str, str]:
+    """Return a fingerprint and the versions that ``with_versions`` has put there, "" where it has none."""
+    about, _, found = fingerprint.partition(", ")
+    return about, found
 
 
 def folded(works: Sequence[Work], held: Sequence[State] | None, states: Sequence[State]) -> list[State]:

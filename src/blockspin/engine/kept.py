@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from blockspin.engine._files import clear_leftovers, unwritable, write_bytes
-from blockspin.engine._statefile import sealed, unsealed
+from blockspin.engine._statefile import sealed, unsealed, with_versions
 from blockspin.engine.base import Pass, Shard
 from blockspin.ensemble import Batch
 from blockspin.errors import ConfigError, CorruptStateError
@@ -23,8 +23,9 @@ Joint = dict[str, Batch]
 class KeptPass(Pass):
     """Another pass, each shard of it written to disk when it is first read and read from there afterwards.
 
-    One safetensors file a shard, with a checksum, replaced in one step; a damaged file is read anew from the other
-    pass. Batches come in the same order and composition as from the other pass, so that sums have the same bytes.
+    One safetensors file a shard, with a checksum, replaced in one step; a damaged file, or one of another version of
+    blockspin or torch, is read anew from the other pass. Batches come in the same order and composition as from the
+    other pass, so that sums have the same bytes.
 
     Args:
         inner: The pass.
@@ -66,12 +67,12 @@ class KeptPass(Pass):
         """
         path = self.folder / f"shard-{shard.key}.safetensors"
         try:
-            joints = _read(path, self.fingerprint)
+            joints = _read(path, with_versions(self.fingerprint))
         except CorruptStateError:
             joints = [_rounded(joint, DTYPES[self.dtype]) for joint in self.inner.batches(shard)]
             _make(self.folder)
             clear_leftovers(self.folder, path.name)  # of a worker that was killed over this shard
-            write_bytes(path, _encode(joints, self.fingerprint, DTYPES[self.dtype]))
+            write_bytes(path, _encode(joints, with_versions(self.fingerprint), DTYPES[self.dtype]))
         yield from joints
 
 

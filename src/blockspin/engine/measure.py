@@ -103,6 +103,7 @@ def measure(
 
     Raises:
         RunFolderError: If the folder holds states of another pass, another process writes to it, or this one must not.
+        OtherVersionsError: If those states are of this pass, but of another version of blockspin or torch.
         DiskSpaceError: If there is no room for the states; what is finished stays.
         WorkerLostError: If a worker process died again and again on the same shard.
         ShapeError: If a task names another number of fields than it reads.

@@ -137,6 +137,7 @@ def merge_parts(reading: Pass, tasks: Sequence[Task], places: Sequence[Path], st
         MergeError: If a part is missing or not finished: which one, and the command that does it.
         CorruptStateError: If a file is damaged; that part is then to be run again.
         RunFolderError: If a part belongs to another pass.
+        OtherVersionsError: If a part was computed with other versions of blockspin or torch than are installed here.
     """
     works, shards = distinct_works(tasks), sorted(reading.shards())
     pieces: dict[str, list[tuple[FolderStore, str]]] = {}

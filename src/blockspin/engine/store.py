@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from blockspin.engine._files import clear_leftovers, locked, unwritable, write_bytes
-from blockspin.engine._statefile import Saved, StateFile, Work, decode, encode, fingerprint_of, folded
+from blockspin.engine._statefile import Saved, StateFile, Work, decode, encode, fingerprint_of, folded, versions_in
 from blockspin.engine.base import Pass, Shard
-from blockspin.errors import CorruptStateError, DiskSpaceError, RunFolderError
+from blockspin.errors import CorruptStateError, DiskSpaceError, OtherVersionsError, RunFolderError
 from blockspin.observables.base import RowMonoid, State
 
 SPARE = 16 * 2**20
@@ -158,15 +158,22 @@ class FolderStore(Store):
         Raises:
             CorruptStateError: If it is damaged, or its ledger is not that of this pass.
             RunFolderError: If it belongs to another pass.
+            OtherVersionsError: If it was computed with other versions of blockspin or torch.
         """
         saved = decode(self.file(name), len(self.works))
         if saved.fingerprint != self.fingerprint:
-            raise self._foreign(self.file(name))
+            raise self._foreign(self.file(name), saved.fingerprint)
         if saved.ledger != self.expected[name][: len(saved.ledger)]:
             raise CorruptStateError(f"the ledger of {self.file(name)} does not match the shards of this pass")
         return saved
 
-    def _foreign(self, file: Path) -> RunFolderError:
+    def _foreign(self, file: Path, fingerprint: str = "") -> RunFolderError:
+        (found, theirs), (expected, ours) = versions_in(fingerprint), versions_in(self.fingerprint)
+        if found == expected:
+            return OtherVersionsError(
+                f"{file} was computed with {theirs or 'unknown versions'}, and installed are {ours}",
+                "Install those versions, the same on every machine that shares a run, or remove the states.",
+            )
         return RunFolderError(
             f"{file} holds the states of another pass",
             "Give a folder of its own to each configuration, or remove the states.",
