@@ -4,11 +4,18 @@ import json
 
 import pytest
 import small_run
+from safetensors.torch import save_file
 
+from blockspin.config import RunConfig
 from blockspin.engine.serial import Serial
 from blockspin.errors import ConfigError
+from blockspin.material import resolved
 from blockspin.run import run
 from blockspin.sweep import Axis, sweep
+
+
+def manifest(folder):
+    return json.loads((folder / "manifest.json").read_text())["hashes"]
 
 
 def axes(*texts):
@@ -59,6 +66,24 @@ def test_options_of_a_member_and_lists_are_read(tmp_path):
     text = (tmp_path / "sweep" / rows[1]["folder"] / "config.toml").read_text()
     assert "b = 4" in text
     assert 'layers = ["0", "2", "4"]' in text
+
+
+def test_checkpoints_are_read_each_for_itself(tmp_path):
+    for scale in (1, 2):
+        state = {name: scale * value for name, value in small_run.make().state_dict().items()}
+        save_file(state, tmp_path / f"step-{scale}.safetensors")
+    (tmp_path / "step-3.safetensors").write_bytes(b"dear")
+    rows = sweep(small_run.config(tmp_path), axes(f"checkpoint={tmp_path}/step-*"), tmp_path / "sweep")
+    assert "step-3.safetensors cannot be read" in rows[2]["error"]
+    hashes = [manifest(tmp_path / "sweep" / row["folder"])["weights"] for row in rows[:2]]
+    plain = run(small_run.config(tmp_path, out=str(tmp_path / "plain")))
+    assert hashes[0] == manifest(plain)["weights"] != hashes[1]
+    assert "step-1.safetensors" in (tmp_path / "sweep" / rows[0]["folder"] / "report.html").read_text()
+
+
+def test_a_checkpoint_belongs_to_a_model():
+    with pytest.raises(ConfigError, match="checkpoint"):
+        resolved(RunConfig(checkpoint="step.pt"))
 
 
 def test_patterns_are_paths_that_exist(tmp_path):

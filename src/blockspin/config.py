@@ -48,6 +48,9 @@ class RunConfig:
     """
 
     model: str = option("", "Hugging Face id or folder, or package.module:factory; blank for the built-in example.")
+    checkpoint: str = option(
+        "", "State dict (safetensors, pt, bin) that is put into the model; blank for the weights it comes with."
+    )
     data: str = option(
         "",
         "File (txt, jsonl, parquet, npy, npz, tar), folder, pattern, or datasets:NAME; blank for the example's.",

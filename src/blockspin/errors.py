@@ -70,6 +70,10 @@ class MissingModelError(BlockspinError):
     """No network was found where the configuration says that one is."""
 
 
+class CheckpointError(BlockspinError):
+    """A file of weights cannot be read, holds more than tensors, or is not of the network that it is meant for."""
+
+
 class MissingDependencyError(BlockspinError):
     """An optional package is needed for this step and is not installed; the message says what to install."""
 

@@ -50,8 +50,10 @@ def resolved(config: RunConfig) -> RunConfig:
     Without the example's packages it is a small network that is trained on the spot.
 
     Raises:
-        ConfigError: If only one of model and data is named.
+        ConfigError: If only one of model and data is named, or a checkpoint of neither.
     """
+    if config.checkpoint and config.model in ("", ORGANISM):
+        raise ConfigError("checkpoint", config.checkpoint, "the model that it belongs to beside it, as model.")
     if config.model and not config.data and config.model != ORGANISM:
         raise ConfigError("data", config.data, "a file or folder: the network needs something to read.")
     if config.data and not config.model:
@@ -74,7 +76,9 @@ def open_material(config: RunConfig) -> Material:
         source = member("sources", "given-module")(trained.module)
         data = member("sources", "given-records")(tuple(trained.contents.numpy()), trained.modality)
     else:
-        how = {key: getattr(config, key) for key in ("dtype", "device", "device_map", "trust_remote_code")}
+        how = {
+            key: getattr(config, key) for key in ("checkpoint", "dtype", "device", "device_map", "trust_remote_code")
+        }
         source, data = member("sources", "network")(config.model, **how), _data(config)
     sample = draw_records(data, config.samples)
     if len(sample) < 8:

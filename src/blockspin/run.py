@@ -160,6 +160,7 @@ def _about(study: Study) -> dict[str, Any]:
     return {
         "network": {
             "name": study.config.model,
+            "checkpoint": study.config.checkpoint,
             "class": type(module).__name__,
             "parameters": sum(parameter.numel() for parameter in module.parameters()),
             "layers": list(study.reading.layers),

@@ -79,6 +79,8 @@ def _notes(flows: Mapping[str, Flow], about: Mapping[str, Any]) -> list[str]:
             "Padding, special tokens and the first position of each passage are left out of every statistic. The data "
             "themselves are read as hashed counts of words and word pairs, without the network."
         )
+    if network["checkpoint"]:
+        rows.append(f"The network's weights are those of the checkpoint {network['checkpoint']}.")
     if network["trained_on_the_spot"]:
         rows.append("The network was trained on the spot on data made for it: an illustration, not a finding.")
     if flows["network"].labels[0] != "data":

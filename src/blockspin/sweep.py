@@ -18,8 +18,8 @@ from blockspin.material import resolved
 from blockspin.run import run
 from blockspin.run_folder import open_folder, write_json
 
-PATHS = ("model", "data")
-"""Fields whose values may be patterns of paths, as checkpoints/step-*."""
+PATHS = ("model", "checkpoint", "data")
+"""Fields whose values may be patterns of paths, as checkpoints/step-*.safetensors."""
 MOST = 10_000
 TRUTH = {"true": True, "false": False}
 

