@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from blockspin.capture.reading import Estimate
@@ -80,10 +79,9 @@ def memory_needed(study: Study, cost: Estimate) -> Need:
     widths = [shape.numel() for shape in study.shapes.values()]
     n, last, records = study.kernels, widths[-1], len(study.material.sample)
     kept = 4 * (n * sum(widths) + records * last)
-    largest = max(8 * width**2 for width in widths)
-    states = (
-        4 * _moments(widths) + 2 * kept // study.config.groups + min(HELD, study.config.groups * largest) + 8 * largest
-    )
+    moments = [_moments(width) for width in widths]
+    largest = max(moments)
+    states = 4 * sum(moments) + 2 * kept // study.config.groups + min(HELD, study.config.groups * largest) + 8 * largest
     data = study.data_width()
     entries = 2 * (sum(widths) + data) + COPIES * last
     kernels = min(BLOCK, 4 * n**2 * (2 * (len(widths) + 1) + COPIES * LEVELS))
@@ -104,7 +102,11 @@ def disk_needed(study: Study, cost: Estimate) -> int:
     records = len(study.material.sample)
     rows = 4 * records * sum(widths)
     kept = 2 * cost.batch_bytes * records // config.batch_size if config.activations else 0
-    return config.groups * _moments(widths) + 2 * rows + (kept // 2 if config.activations == "bfloat16" else kept)
+    return (
+        config.groups * sum(map(_moments, widths))
+        + 2 * rows
+        + (kept // 2 if config.activations == "bfloat16" else kept)
+    )
 
 
 def within(need: Need, limit: int | None) -> Need:
@@ -128,6 +130,6 @@ def within(need: Need, limit: int | None) -> Need:
     return found
 
 
-def _moments(widths: Sequence[int]) -> int:
-    """Return the bytes of one group's second moments of all layers: beside them the other states are small."""
-    return sum(8 * width**2 for width in widths)
+def _moments(width: int) -> int:
+    """Return the bytes of one group's second moments of one layer: beside them its other states are small."""
+    return 8 * width**2

@@ -10,11 +10,14 @@ import pytest
 import torch
 from passes import PORTABLE_TASKS, TASKS, Failing, Logged, plain, portable_pass, small_pass
 
+from blockspin import Ensemble
 from blockspin.engine.measure import measure
-from blockspin.engine.parts import Part, check_part, measure_part, merge_parts, parts_in
+from blockspin.engine.parts import Part, _gap, check_part, measure_part, merge_parts, parts_in
 from blockspin.engine.process import Process
 from blockspin.engine.serial import Serial
 from blockspin.errors import ConfigError, MergeError, NonFiniteError, RunFolderError
+from blockspin.observables.base import accumulate
+from blockspin.observables.cumulants import Cumulants
 
 
 def run(store=None, reading=None):
@@ -152,3 +155,25 @@ class _Shaken(Logged):
     def batches(self, shard):
         for joint in self.inner.batches(shard):
             yield {name: batch.with_values(batch.values * (1 + self.log)) for name, batch in joint.items()}
+
+
+def test_differences_are_relative_to_what_terms_that_cancel_could_add_up_to():
+    """Third powers of a symmetric field: their sum is nothing but rounding, and its size no measure of it."""
+    x = torch.randn(500, 3, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    sources = [Ensemble.of((torch.cat([x, -x]) + 1) * factor) for factor in (1, 1 + 1e-6)]
+    monoid = Cumulants().monoid
+    ours, theirs = (accumulate(monoid, source, size=100) for source in sources)
+    third = (ours["third"] - theirs["third"]).abs().max()
+    assert float(third / theirs["third"].abs().max()) > 1e-2
+    assert float(third / monoid.scale(theirs, "third")) < 1e-12
+    assert 3.9e-6 < _gap(monoid, ours, theirs) < 4.1e-6  # four times that of the field: the fourth powers
+    for values in ([0.0, 0, 0, 1], [-1.0, -1, 1, 1], [0.0, 3, 1, -2]):
+        state = accumulate(monoid, Ensemble.of(torch.tensor(values)[:, None]))
+        assert float(state["third"].abs().max()) <= float(monoid.scale(state, "third"))
+
+
+def test_what_has_another_shape_or_is_counted_otherwise_is_no_agreement():
+    monoid, count = Cumulants().monoid, torch.arange(3)
+    assert _gap(monoid, {"a": count}, {"a": count}) == 0
+    assert _gap(monoid, {"a": count}, {"a": count + 1}) == float("inf")
+    assert _gap(monoid, {"a": count}, {"a": count[:0]}) == float("inf")

@@ -11,7 +11,7 @@ from torch import Tensor
 from blockspin.ensemble import Batch
 from blockspin.errors import TooFewSamplesError
 from blockspin.law import GaussianLaw
-from blockspin.observables.base import Monoid, State
+from blockspin.observables.base import Monoid, State, merged_moments, moments_of, third_scale
 
 
 @dataclass(frozen=True)
@@ -32,25 +32,24 @@ class PowerSums(Monoid):
         (batch,) = batches
         if not len(batch):
             return state
-        x, w = batch.values.flatten(1).to(torch.float64), batch.weights
-        mean = (w @ x) / w.sum()
-        d = x - mean
-        part = {"weight": w.sum(), "squares": w.square().sum(), "mean": mean, "scatter": (d * w[:, None]).T @ d}
+        w = batch.weights
+        part, d = moments_of(batch.values.flatten(1).to(torch.float64), w)
         return self.merge(state, {**part, "third": w @ d**3, "fourth": w @ d**4})
 
     def merge(self, first: State, second: State) -> State:
         """Merge two parts."""
         if not first or not second:
             return first or second
-        a, b = first["weight"], second["weight"]
-        n = a + b
-        gap = second["mean"] - first["mean"]
-        to_first, to_second = -b / n * gap, a / n * gap  # centre of the union less that of each part, reversed
-        merged = {"weight": n, "squares": first["squares"] + second["squares"], "mean": first["mean"] - to_first}
-        merged["scatter"] = first["scatter"] + second["scatter"] + a * b / n * torch.outer(gap, gap)
-        parts = [_moved(first, to_first), _moved(second, to_second)]
-        merged["third"], merged["fourth"] = (sum(column) for column in zip(*parts, strict=True))
-        return merged
+        merged, gap = merged_moments(first, second), second["mean"] - first["mean"]
+        n = merged["weight"]
+        third, fourth = _moved(first, -second["weight"] / n * gap)
+        more = _moved(second, first["weight"] / n * gap)
+        return {**merged, "third": third + more[0], "fourth": fourth + more[1]}
+
+    def scale(self, state: State, key: str) -> Tensor:
+        """Return the largest entry; of third powers, which cancel, the most that they can be."""
+        cancels = key == "third"
+        return third_scale(state["scatter"].diagonal(), state["fourth"]) if cancels else super().scale(state, key)
 
 
 def _moved(part: State, shift: Tensor) -> tuple[Tensor, Tensor]:

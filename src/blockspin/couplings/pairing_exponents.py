@@ -14,7 +14,7 @@ from blockspin.couplings.base import Coupling, Goodness
 from blockspin.ensemble import Batch
 from blockspin.errors import ConfigError, ConstantUnitsError, ShapeError
 from blockspin.measurement import Measurement
-from blockspin.observables.base import Monoid, State
+from blockspin.observables.base import Monoid, State, merged_moments
 from blockspin.registry import register
 
 Clusters = tuple[tuple[int, ...], ...]
@@ -87,12 +87,7 @@ class ClusterMoments(Monoid):
         """Merge two parts."""
         if not first or not second:
             return first or second
-        total = {key: first[key] + second[key] for key in ("weight", "squares", "silent")}
-        gap, share = second["mean"] - first["mean"], second["weight"] / total["weight"]
-        total["mean"] = first["mean"] + share * gap
-        product = gap[:, :, None] * gap[:, None, :]
-        total["scatter"] = first["scatter"] + second["scatter"] + first["weight"] * share * product
-        return total
+        return {**merged_moments(first, second), "silent": first["silent"] + second["silent"]}
 
 
 @register

@@ -16,7 +16,7 @@ from blockspin.ensemble import Batch, Ensemble
 from blockspin.errors import ConfigError, GeometryError, TooFewSamplesError
 from blockspin.geometry import Geometry, Grid
 from blockspin.measurement import Measurement
-from blockspin.observables.base import Monoid, State
+from blockspin.observables.base import Monoid, State, merged_moments, moments_of
 from blockspin.registry import register
 
 CONSTANT = 1e-12
@@ -63,21 +63,11 @@ class OperatorMoments(Monoid):
         lattice = Grid(self.shape, self.periodic)
         parts = ((coarse, Grid(tuple(n // self.b for n in self.shape), self.periodic)), (fine, lattice))
         x = torch.cat([operator_values(batch, grid, counts, real=self.real) for batch, grid in parts], dim=1)
-        w = fine.weights
-        mean = (w @ x) / w.sum()
-        centred = x - mean
-        scatter = (centred * w[:, None]).T @ centred
-        return self.merge(state, {"weight": w.sum(), "squares": w.square().sum(), "mean": mean, "scatter": scatter})
+        return self.merge(state, moments_of(x, fine.weights)[0])
 
     def merge(self, first: State, second: State) -> State:
         """Merge two parts."""
-        if not first or not second:
-            return first or second
-        weight = first["weight"] + second["weight"]
-        gap, share = second["mean"] - first["mean"], second["weight"] / weight
-        scatter = first["scatter"] + second["scatter"] + first["weight"] * share * torch.outer(gap, gap)
-        mean, squares = first["mean"] + share * gap, first["squares"] + second["squares"]
-        return {"weight": weight, "squares": squares, "mean": mean, "scatter": scatter}
+        return merged_moments(first, second) if first and second else first or second
 
 
 def spins_about(ensemble: Ensemble, threshold: Tensor | float) -> Ensemble:

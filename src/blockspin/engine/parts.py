@@ -15,7 +15,7 @@ from blockspin.engine.base import Executor, Pass, Shard, Task
 from blockspin.engine.measure import Progress, distinct_works, fill
 from blockspin.engine.store import FolderStore, Plan, Store, group_name
 from blockspin.errors import ConfigError, MergeError
-from blockspin.observables.base import State
+from blockspin.observables.base import Monoid, State
 
 MOST = 10_000
 
@@ -112,7 +112,8 @@ class Agreement:
     Args:
         part: The part.
         shards: How many shards were computed again.
-        difference: The largest difference, relative to the largest entry of the tensor; 0 for the same bytes.
+        difference: The largest difference, relative to the scale of its tensor: the largest entry, or where terms
+            cancel what they could add up to (``Monoid.scale``); 0 for the same bytes.
     """
 
     part: Part
@@ -180,8 +181,8 @@ def check_part(
     ours: list[State] | None = None
     for _, states in executor.run(reading, works, again):
         ours = folded(works, ours, states)
-    gaps = [_gap(a[key], b[key]) for a, b in zip(ours or [], theirs.states, strict=True) for key in a]
-    return Agreement(part, len(again), max(gaps, default=0.0))
+    pairs = zip(works, ours or [], theirs.states, strict=True)
+    return Agreement(part, len(again), max((_gap(monoid, a, b) for (monoid, _), a, b in pairs), default=0.0))
 
 
 def parts_in(places: Sequence[Path]) -> list[Part]:
@@ -220,11 +221,17 @@ def _finished(
     raise MergeError(f"part {part} is missing", f"Run it with --shard {part}, or name the folder that holds it.")
 
 
-def _gap(ours: Tensor, theirs: Tensor) -> float:
+def _gap(monoid: Monoid, ours: State, theirs: State) -> float:
+    """Return the largest difference of two states, relative to the scale of each tensor."""
+    return max((_difference(monoid, ours[key], theirs, key) for key in ours), default=0.0)
+
+
+def _difference(monoid: Monoid, ours: Tensor, state: State, key: str) -> float:
+    theirs = state[key]
     if ours.shape != theirs.shape:
         return float("inf")
     if torch.equal(ours, theirs):
         return 0.0
     if not ours.is_floating_point():
         return float("inf")
-    return float((ours - theirs).abs().max() / theirs.abs().max().clamp(min=torch.finfo(theirs.dtype).tiny))
+    return float((ours - theirs).abs().max() / monoid.scale(state, key).clamp(min=torch.finfo(theirs.dtype).tiny))

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from blockspin.ensemble import Batch, mix
-from blockspin.errors import FitFailedError
-from blockspin.observables.base import RowMonoid, State
+from blockspin.errors import ConstantUnitsError, FitFailedError, TooFewSamplesError
+from blockspin.observables.base import Observable, RowMonoid, State
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,43 @@ class RowPairs(RowMonoid):
     def merge(self, first: State, second: State) -> State:
         """Merge two parts."""
         return merged_rows(first, second, self.limit)
+
+
+@dataclass(frozen=True)
+class OfRows(Observable):
+    """Numbers that are read off a bounded subsample of units.
+
+    Args:
+        limit: Most units that are kept.
+    """
+
+    smooth = False
+    limit: int = 1500
+
+    @property
+    def monoid(self) -> Rows:
+        """A bounded subsample of units."""
+        return Rows(self.limit)
+
+
+def check_units(state: State) -> None:
+    """Refuse fewer than two units.
+
+    Raises:
+        TooFewSamplesError: If there are.
+    """
+    if not state or len(state["ids"]) < 2:
+        raise TooFewSamplesError("a kernel between samples needs at least two units", "Give more samples.")
+
+
+def check_varies(total: Tensor) -> None:
+    """Refuse a field whose sum of squares about its mean, or the norm of whose kernel, is nothing.
+
+    Raises:
+        ConstantUnitsError: If it is.
+    """
+    if not float(total) > 0:
+        raise ConstantUnitsError("the field does not vary over the samples", "Check the data.")
 
 
 def merged_rows(first: State, second: State, limit: int) -> State:

@@ -10,8 +10,13 @@ import torch
 from torch import Tensor
 
 from blockspin.ensemble import Batch, Ensemble
-from blockspin.errors import TooFewSamplesError
 from blockspin.law import EnumeratedLaw
+from blockspin.observables._kernels import gram_of as gram_of
+from blockspin.observables._kernels import u_centred as u_centred
+from blockspin.observables._kernels import u_inner as u_inner
+from blockspin.observables._merging import merged_moments as merged_moments
+from blockspin.observables._merging import moments_of as moments_of
+from blockspin.observables._merging import third_scale as third_scale
 from blockspin.observables._running import Plain, Running
 
 State = dict[str, Tensor]
@@ -44,6 +49,10 @@ class Monoid(abc.ABC):
     def running(self) -> Running:
         """Return an empty state that is added to in place: the same numbers as ``add``, for whom that is slow."""
         return Plain(self)
+
+    def scale(self, state: State, key: str) -> Tensor:
+        """Return what differences of a tensor of a state are relative to: its largest entry, where no terms cancel."""
+        return state[key].abs().max()
 
 
 class RowMonoid(Monoid):
@@ -111,39 +120,3 @@ def evaluate(estimator: Estimator, *sources: Ensemble | EnumeratedLaw) -> dict[s
 def total_weight(batch: Batch) -> Tensor:
     """Return the sum of the weights of a batch, a float64 scalar."""
     return batch.weights.sum(dtype=torch.float64)
-
-
-def gram_of(values: Tensor) -> Tensor:
-    """Return the linear kernel float64 [n, n] of a field [n, ...], centred so that large means cost no digits."""
-    x = values.reshape(len(values), -1).to(torch.float64)
-    x = x - x.mean(0)
-    return x @ x.T
-
-
-def u_centred(K: Tensor) -> Tensor:
-    """Return the U-centred kernel [..., n, n]: zero diagonal and zero row sums, float64.
-
-    Raises:
-        TooFewSamplesError: If n < 4.
-    """
-    n = K.shape[-1]
-    if n < 4:
-        raise TooFewSamplesError(f"an unbiased product of kernels needs four samples, not {n}", "Give more samples.")
-    off = K.to(torch.float64) - torch.diag_embed(torch.diagonal(K, dim1=-2, dim2=-1).to(torch.float64))
-    rows = off.sum(-1)
-    total = rows.sum(-1)[..., None, None] / ((n - 1) * (n - 2))
-    centred = off - (rows[..., :, None] + rows[..., None, :]) / (n - 2) + total
-    return centred - torch.diag_embed(torch.diagonal(centred, dim1=-2, dim2=-1))
-
-
-def u_inner(K: Tensor, L: Tensor) -> Tensor:
-    """Return the unbiased HSIC of two kernels [..., n, n], float64 [...]: the U-statistic HSIC_1 of song2012.
-
-    Its expectation over n independent samples is that of n to infinity. It can be negative, except of a kernel with
-    itself, where it is a squared norm. Adding a function of one sample, f(x) + f(y), to a kernel changes nothing.
-
-    Raises:
-        TooFewSamplesError: If n < 4.
-    """
-    n = K.shape[-1]
-    return (u_centred(K) * u_centred(L)).sum((-2, -1)) / (n * (n - 3))

@@ -11,6 +11,7 @@ from torch import Tensor
 from blockspin.ensemble import Batch, check_finite
 from blockspin.errors import TooFewSamplesError
 from blockspin.law import GaussianLaw, Source
+from blockspin.observables._merging import merged_means
 from blockspin.observables._running import RunningMoments
 from blockspin.observables.base import Monoid, Observable, State, accumulate
 from blockspin.registry import register
@@ -46,11 +47,8 @@ class Moments(Monoid):
         """Merge two parts."""
         if not first or not second:
             return first or second
-        weight = first["weight"] + second["weight"]
-        gap, share = second["mean"] - first["mean"], second["weight"] / weight
-        scatter = (first["scatter"] + second["scatter"]).addr_(gap, gap, alpha=float(first["weight"] * share))
-        mean = first["mean"] + share * gap
-        return {"weight": weight, "squares": first["squares"] + second["squares"], "mean": mean, "scatter": scatter}
+        merged, gap, factor = merged_means(first, second)  # the product in place: it may be as large as the scatter
+        return {**merged, "scatter": (first["scatter"] + second["scatter"]).addr_(gap, gap, alpha=float(factor))}
 
 
 def covariance_of(state: State, *, unbiased: bool = True) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from blockspin.ensemble import Batch
 from blockspin.errors import ConstantUnitsError, ShapeError, TooFewSamplesError
+from blockspin.observables._merging import third_scale
 from blockspin.observables._running import centred_of, weighed
 from blockspin.observables.base import Monoid, Observable, State, total_weight
 from blockspin.observables.covariance import effective_samples
@@ -129,6 +130,10 @@ class PowerSums(Monoid):
             "third": M3 + N3 + gap**3 * (a * b / W) * (a - b) / W + 3 * gap * (a * N2 - b * M2) / W,
             "fourth": fourth,
         }
+
+    def scale(self, state: State, key: str) -> Tensor:
+        """Return the largest entry; of third powers, which cancel, the most that they can be."""
+        return third_scale(state["second"], state["fourth"]) if key == "third" else super().scale(state, key)
 
 
 def _power_sums(centred: Tensor, weights: Tensor, u: Tensor) -> Tensor:

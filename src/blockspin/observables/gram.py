@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from blockspin.errors import ConstantUnitsError, TooFewSamplesError
-from blockspin.observables._rows import Rows
-from blockspin.observables.base import Observable, State, gram_of
+from blockspin.observables._rows import OfRows, check_units, check_varies
+from blockspin.observables.base import State, gram_of
 from blockspin.registry import register
 
 LEADING = 32
@@ -24,14 +23,13 @@ def centred_gram(values: Tensor) -> Tensor:
     """
     K = gram_of(values)
     norm = K.norm()
-    if not float(norm) > 0:
-        raise ConstantUnitsError("the field does not vary over the samples", "Check the data.")
+    check_varies(norm)
     return K / norm
 
 
 @register
 @dataclass(frozen=True)
-class Gram(Observable):
+class Gram(OfRows):
     r"""Spectrum of the kernel between samples, on at most ``limit`` units drawn by hash.
 
     Quantities: "spectrum" [32], the leading eigenvalues as shares of their sum, padded with zeros; "effective_rank",
@@ -47,14 +45,7 @@ class Gram(Observable):
 
     name = "gram"
     source = "roy2007"
-    smooth = False
     units = {"spectrum": "1", "effective_rank": "1"}
-    limit: int = 1500
-
-    @property
-    def monoid(self) -> Rows:
-        """A bounded subsample of units."""
-        return Rows(self.limit)
 
     def value(self, state: State) -> dict[str, Tensor]:
         """Diagonalise.
@@ -63,14 +54,12 @@ class Gram(Observable):
             TooFewSamplesError: If there are fewer than two units.
             ConstantUnitsError: If the field does not vary.
         """
-        if not state or len(state["ids"]) < 2:
-            raise TooFewSamplesError("a kernel between samples needs at least two units", "Give more samples.")
+        check_units(state)
         weights = (state["weights"] / state["weights"].mean()).sqrt()[:, None]
         x = state["first"].to(torch.float64)
         x = (x - (state["weights"] @ x) / state["weights"].sum()) * weights
         shares = torch.linalg.eigvalsh(x @ x.T if len(x) <= x.shape[1] else x.T @ x).flip(0).clamp(min=0)
-        if not float(shares.sum()) > 0:
-            raise ConstantUnitsError("the field does not vary over the samples", "Check the data.")
+        check_varies(shares.sum())
         shares = shares / shares.sum()
         leading = torch.zeros(LEADING, dtype=torch.float64)
         leading[: len(shares)] = shares[:LEADING]

@@ -7,16 +7,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from blockspin.errors import ConstantUnitsError, TooFewSamplesError
 from blockspin.observables._blocks import centred, leading_eigenvalues, squared_norm
-from blockspin.observables._rows import Rows, check_equal_weights
-from blockspin.observables.base import Observable, State
+from blockspin.observables._rows import OfRows, check_equal_weights, check_units, check_varies
+from blockspin.observables.base import State
 from blockspin.registry import register
 
 
 @register
 @dataclass(frozen=True)
-class LeadingSpectrum(Observable):
+class LeadingSpectrum(OfRows):
     r"""Largest eigenvalues of the centred linear kernel K between samples, of more of them than ``gram`` can take.
 
     Quantities: "spectrum" [count], eigenvalues as shares of :math:`\operatorname{tr} K`, padded with zeros;
@@ -38,15 +37,9 @@ class LeadingSpectrum(Observable):
 
     name = "leading-spectrum"
     source = "lanczos1950"
-    smooth = False
     units = {"spectrum": "1", "participation_ratio": "1"}
     limit: int = 20_000
     count: int = 16
-
-    @property
-    def monoid(self) -> Rows:
-        """A bounded subsample of units."""
-        return Rows(self.limit)
 
     def value(self, state: State) -> dict[str, Tensor]:
         """Iterate.
@@ -56,12 +49,10 @@ class LeadingSpectrum(Observable):
             ConstantUnitsError: If the field does not vary.
             FitFailedError: If samples are weighted.
         """
-        if not state or len(state["ids"]) < 2:
-            raise TooFewSamplesError("a kernel between samples needs at least two units", "Give more samples.")
+        check_units(state)
         check_equal_weights(state)
         x = centred(state["first"])
         trace = x.square().sum()
-        if not float(trace) > 0:
-            raise ConstantUnitsError("the field does not vary over the samples", "Check the data.")
+        check_varies(trace)
         leading = leading_eigenvalues(x, self.count, generator=torch.Generator().manual_seed(0))
         return {"spectrum": leading / trace, "participation_ratio": trace.square() / squared_norm(x)}

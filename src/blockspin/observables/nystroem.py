@@ -11,7 +11,8 @@ from torch import Tensor
 
 from blockspin.ensemble import Batch
 from blockspin.errors import ConfigError, ConstantUnitsError, TooFewSamplesError
-from blockspin.observables.base import Monoid, Observable, State, total_weight
+from blockspin.observables._merging import merged_moments, moments_of
+from blockspin.observables.base import Monoid, Observable, State
 from blockspin.registry import register
 
 LEADING = 32
@@ -93,22 +94,15 @@ class KernelSums(Monoid):
         (batch,) = batches
         if not len(batch):
             return state
-        x, w, weight = batch.values.flatten(1), batch.weights, total_weight(batch)
-        k = self.landmarks.kernel(x)
-        mean = (w @ k) / weight
-        k = k - mean
-        part = {"weight": weight, "squares": w.square().sum(), "diagonal": w @ self.landmarks.own(x)}
-        return self.merge(state, {**part, "mean": mean, "scatter": (k * w[:, None]).T @ k})
+        x, w = batch.values.flatten(1), batch.weights
+        part, _ = moments_of(self.landmarks.kernel(x), w)
+        return self.merge(state, {**part, "diagonal": w @ self.landmarks.own(x)})
 
     def merge(self, first: State, second: State) -> State:
         """Merge two parts."""
         if not first or not second:
             return first or second
-        weight = first["weight"] + second["weight"]
-        gap, share = second["mean"] - first["mean"], second["weight"] / weight
-        scatter = first["scatter"] + second["scatter"] + (first["weight"] * share) * torch.outer(gap, gap)
-        added = {key: first[key] + second[key] for key in ("squares", "diagonal")}
-        return {"weight": weight, **added, "mean": first["mean"] + share * gap, "scatter": scatter}
+        return {**merged_moments(first, second), "diagonal": first["diagonal"] + second["diagonal"]}
 
 
 @register
