@@ -30,4 +30,4 @@ def start(settings: dict) -> dict:
             states = [state[0] if isinstance(state, tuple) else state for state in (e, a, b, c, d, f, g)]
             done = keep(room[part], done, batch, states)
 
-    return {"version": version("nnsight"), "forward": forward, "capture": capture}
+    return {"version": lambda: version("nnsight"), "forward": forward, "capture": capture}

@@ -32,4 +32,4 @@ def start(settings: dict) -> dict:
             _, cache = bridge.run_with_cache(batch["input_ids"], **given)
             done = keep(room[part], done, batch, [cache[name] for name in names])
 
-    return {"version": version("transformer-lens"), "forward": forward, "capture": capture}
+    return {"version": lambda: version("transformer-lens"), "forward": forward, "capture": capture}

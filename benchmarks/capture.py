@@ -19,7 +19,7 @@ import torch
 from _memory import alone
 from _pairs import interleaved, paired, shown, verdict
 from _passes import encoded, forward, options, reading_of, state_mb, summed, tasks, tell_estimate, tell_peak
-from _peers import Peer, is_there
+from _peer import Peer, interpreter
 
 from blockspin import member
 from blockspin.capture.reading import ActivationPass
@@ -57,11 +57,14 @@ def peers_of(reading: ActivationPass, folder: str, threads: int) -> dict[str, Pe
     ]
     path.write_text(json.dumps(parts))
     settings = {"batches": str(path), "folder": str(_builtin_file(MODEL).parent)}
-    return {
-        name: Peer(environment, script, settings, threads)
-        for name, (environment, script) in PEERS.items()
-        if is_there(environment)
-    }
+    found = {}
+    for name, (environment, script) in PEERS.items():
+        python = interpreter(environment)
+        if python is None:
+            print(f"not compared with {name}: there is no environment {environment} in PEERS_DIR", flush=True)
+        else:
+            found[name] = Peer.of(python, script, settings, threads)
+    return found
 
 
 def timed(passes: dict[str, ActivationPass], threads: int, with_peers: bool) -> list[bool]:
@@ -77,15 +80,14 @@ def timed(passes: dict[str, ActivationPass], threads: int, with_peers: bool) -> 
     with tempfile.TemporaryDirectory() as folder:
         peers = peers_of(any_pass, folder, threads) if with_peers else {}
         for other, peer in peers.items():
-            jobs[f"{other} forward"] = lambda part, peer=peer: peer.do("forward", part)
-            jobs[f"{other} capture"] = lambda part, peer=peer: peer.do("capture", part)
+            jobs[f"{other} forward"] = lambda part, peer=peer: peer.run("forward", part)
+            jobs[f"{other} capture"] = lambda part, peer=peer: peer.run("capture", part)
         times = interleaved(jobs, len(shards))
         for other, peer in peers.items():
-            label = (
-                f"{other} {peer.about['version']}, capture alone, everything kept / its forward, {threads} thread(s)"
-            )
+            called = f"{other} {peer.run('version')['result']}"
+            label = f"{called}, capture alone, everything kept / its forward, {threads} thread(s)"
             shown(label, paired(times[f"{other} capture"], times[f"{other} forward"]))
-            print(f"{other}: peak of its process {peer.do('forward')['peak_mb']:.0f} MB", flush=True)
+            print(f"{other}: peak of its process {peer.run('forward', 0)['peak_mb']:.0f} MB", flush=True)
             peer.stop()
     about = f"{len(any_pass.sample)} passages, {threads} thread(s), {len(shards)} pairs"
     print(f"forward: {sum(times['forward']):.1f} s ({about})", flush=True)
