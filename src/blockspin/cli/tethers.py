@@ -16,7 +16,7 @@ def command(*, fast: bool = False, as_json: Annotated[bool, Parameter(name="--js
         as_json: Print JSON instead of a table.
     """
     from blockspin.cli._table import table
-    from blockspin.tethers._driver import run_tethers, skipped_tethers
+    from blockspin.tethers._driver import cost_of, run_tethers, skipped_tethers
 
     rows, skipped = run_tethers(fast), skipped_tethers(fast)
     failed = sum(not row["passed"] for row in rows)
@@ -25,7 +25,7 @@ def command(*, fast: bool = False, as_json: Annotated[bool, Parameter(name="--js
     else:
         shown = ("system", "quantity", "source", "expected", "measured", "error", "z", "seconds", "passed")
         print(table([{key: row[key] for key in shown} for row in rows]))
-        print(
-            f"{len(rows) - failed} passed, {failed} failed" + (f"; left out: {', '.join(skipped)}" if skipped else "")
-        )
+        print(f"{len(rows) - failed} passed, {failed} failed")
+        for name in skipped:
+            print(f"left out: {cost_of(name)}")
     return 1 if failed else 0

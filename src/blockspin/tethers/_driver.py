@@ -23,6 +23,12 @@ def skipped_tethers(fast: bool) -> list[str]:
     return [name for name, tether in members("tethers").items() if fast and not tether.fast]
 
 
+def cost_of(name: str) -> str:
+    """Return the name of a tether, its system in words, and how long it takes."""
+    tether = members("tethers")[name]
+    return f"{name} ({tether.system}; about {60 * tether.minutes:.0f} s on one core)"
+
+
 def tethered_schemes() -> frozenset[str]:
     """Return the names of the schemes that some tether checks."""
     return frozenset(scheme for tether in members("tethers").values() for scheme in tether.schemes)

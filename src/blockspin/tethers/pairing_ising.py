@@ -23,6 +23,7 @@ class PairingIsingTether(Tether):
     source = "meshulam2019"
     schemes = ("correlation-pairing",)
     fast: ClassVar[bool] = False
+    minutes: ClassVar[float] = 0.2
 
     def rows(self) -> Iterator[Row]:
         """Yield alpha = 15/8 and mu = 7/8; the tolerance covers finite size, which exceeds the sampling error."""

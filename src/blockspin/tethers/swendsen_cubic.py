@@ -21,6 +21,7 @@ class SwendsenCubicTether(Tether):
     source = "swendsen1979"
     schemes = ("majority-rule",)
     fast: ClassVar[bool] = False
+    minutes: ClassVar[float] = 0.9
 
     def rows(self) -> Iterator[Row]:
         """Yield y_t, y_h and U4; from 16 spins a side corrections to scaling, not samples, limit the answer."""
