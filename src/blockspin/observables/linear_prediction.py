@@ -24,9 +24,13 @@ class JointMoments(Monoid):
     """The moments of two aligned fields side by side: those of each, and their centred cross scatter.
 
     State: that of ``Moments`` on the D + D' values of both, and "split" int64 [], which is D.
+
+    Args:
+        double: Whether products are float64 whatever the field is: for numbers that are small differences.
     """
 
     inputs = 2
+    double: bool = False
 
     def start(self) -> State:
         """Return the empty state."""
@@ -38,7 +42,8 @@ class JointMoments(Monoid):
         if not len(first):
             return state
         x, y = first.values.flatten(1), second.values.flatten(1)
-        joint = Moments().add({}, first.with_values(torch.cat([x, y], dim=1)))
+        both = torch.cat([x, y], dim=1)
+        joint = Moments().add({}, first.with_values(both.to(torch.float64) if self.double else both))
         return self.merge(state, {**joint, "split": torch.tensor(x.shape[1])})
 
     def merge(self, first: State, second: State) -> State:
