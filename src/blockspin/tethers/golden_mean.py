@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from blockspin.engine.errorbars import jackknife
 from blockspin.law import EnumeratedLaw
-from blockspin.measurement import Measurement
+from blockspin.observables.base import accumulate, evaluate
 from blockspin.registry import member, register
-from blockspin.sources.base import Model
 from blockspin.tethers.base import Row, Tether, exact, sampled
 from blockspin.theory import hidden_markov as theory
 
@@ -45,11 +45,29 @@ class GoldenMeanTether(Tether):
         rate = _entropy(_word_shares(even, 15)) - _entropy(_word_shares(even, 14))
         # a past of n ones, of chance about 2^-n/2, does not tell the state
         yield exact("entropy rate of the even process", theory.even_process()["entropy_rate"], rate, 2.0**-7, "nats")
-        yield sampled(
-            "entropy rate of the golden mean from samples",
-            known["entropy_rate"],
-            _sampled_rate(golden.golden_mean(window=2)),
-        )
+        yield from _machines()
+
+
+def _machines() -> Iterator[Row]:
+    """Reconstruct the machines, exactly from windows and from samples."""
+    for about, process, known in (
+        ("golden mean", "golden_mean", theory.golden_mean()),
+        ("even process", "even", theory.even_process()),
+    ):
+        make = getattr(member("sources", "hidden-markov"), process)
+        coupling = member("couplings", "causal-states")(past=4)
+        found = evaluate(coupling, make(window=6).law())
+        for key in ("entropy_rate", "complexity"):
+            yield exact(f"{key} of the machine of the {about}", known[key], float(found[key]), ROUNDING, "nat")
+        yield exact(f"states of the machine of the {about}", 2, float(found["states"]), 0)
+        drawn = make(window=12).sample(4000, generator=torch.Generator().manual_seed(0))
+        measured = jackknife(coupling, [accumulate(coupling.monoid, drawn.select(part)) for part in _parts(4000)])
+        for key in ("entropy_rate", "complexity"):
+            yield sampled(f"{key} of the machine of the {about}, 4000 windows of 12", known[key], measured[key])
+
+
+def _parts(samples: int, parts: int = 20) -> list[Tensor]:
+    return list(torch.arange(samples).reshape(parts, -1))
 
 
 def _word_shares(law: EnumeratedLaw, length: int) -> Tensor:
@@ -73,19 +91,3 @@ def _causal_entropy(law: EnumeratedLaw, past: int) -> float:
     share = joint.sum(1)
     _, state = torch.unique((joint / share[:, None]).round(decimals=9), dim=0, return_inverse=True)
     return _entropy(torch.zeros(int(state.max()) + 1, dtype=torch.float64).index_add_(0, state, share))
-
-
-def _sampled_rate(model: Model, samples: int = 40_000, parts: int = 20) -> Measurement:
-    """Return H(two symbols) - H(one) of samples by a jackknife; the bias, 1 / samples, is far below the error."""
-    words = model.sample(samples, generator=torch.Generator().manual_seed(0)).values[:, :, 0]
-    code = (2 * words[:, 0] + words[:, 1]).long().reshape(parts, -1)
-    counts = torch.stack([torch.bincount(part, minlength=4) for part in code]).double()
-
-    def rate(count: Tensor) -> float:
-        p = count / count.sum()
-        first = torch.stack([p[0] + p[1], p[2] + p[3]])
-        return _entropy(p[p > 0]) - _entropy(first)
-
-    without = torch.tensor([rate(counts.sum(0) - part) for part in counts])
-    error = (parts - 1) / parts**0.5 * float(without.std())
-    return Measurement(rate(counts.sum(0)), error, "nats", samples, f"plug-in, jackknife over {parts} parts", parts - 1)
