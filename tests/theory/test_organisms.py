@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from blockspin.errors import FitFailedError
-from blockspin.theory import asymmetric_sk, dyson_gaussian, hidden_markov, latent_drivers, percolation, phi4
+from blockspin.theory import (
+    asymmetric_sk,
+    dyson_gaussian,
+    hidden_markov,
+    latent_drivers,
+    percolation,
+    phi4,
+    random_hierarchy,
+)
 
 
 def test_the_critical_line_of_the_kinetic_model():
@@ -77,3 +85,23 @@ def test_moments_of_driven_units_agree_with_other_quadrature():
     assert latent_drivers.rates(W, bias) == pytest.approx(both, abs=1e-9)
     exact = np.einsum("ab,ab,a,b->", chance[0], chance[1], w, w) - both[0] * both[1]
     assert latent_drivers.covariance(W[0], W[1], bias) == pytest.approx(exact, abs=1e-9)
+
+
+def test_the_spread_of_class_frequencies_is_that_of_random_grammars():
+    """Every pair once a level: rules are a shuffled list of all pairs, and shares a product of counts."""
+    rng, n, grammars = np.random.default_rng(0), 4, 4000
+    first = np.repeat(np.arange(n), n)  # the first feature of each of the n^2 pairs
+
+    def level() -> np.ndarray:
+        order = rng.permuted(np.broadcast_to(first, (grammars, n * n)), axis=1).reshape(grammars, n, n)
+        return (order[..., None] == np.arange(n)).mean(2)  # [grammars, parent, first feature]
+
+    share = level()
+    for depth in (2, 3, 4):
+        many = 1e9
+        found = np.square(share - 1 / n).mean((1, 2)) / n**2
+        noise = (n - 1) / n**2 / many  # within groups
+        error = 4 * found.std() / grammars**0.5 / noise
+        assert random_hierarchy.synonym_ratio(n, depth, many) == pytest.approx(found.mean() / noise, abs=error)
+        share = share @ level()
+    assert random_hierarchy.synonym_ratio(n, 2, 1000.0) > 1 > random_hierarchy.synonym_ratio(n, 2, 10.0)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf, sqrt, tanh
+from math import atanh, inf, sqrt, tanh
 
 import numpy as np
 import torch
 from scipy.stats import norm
+from torch import Tensor
 
 from blockspin.claims import Claims, Semigroup
 from blockspin.ensemble import Ensemble
@@ -22,6 +23,10 @@ from blockspin.schemes.base import Scheme
 
 SLACK = 1e-9
 """Correlations of a law that differ by less are equal."""
+COARSEST = 0.5
+"""Samples that would let a difference correlated by this pass for chance tell nothing."""
+SHUFFLES, MOST = 99, 2000
+"""Shuffles of the test of the orbits as a whole, at a level of 1 %, and the units that it looks at."""
 
 
 @register
@@ -38,6 +43,10 @@ class Quotient(Scheme):
     On samples, two sites stay together unless a correlation of their difference with another site is beyond chance:
     exchangeable sites are parted, anywhere in the matrix, with a probability of at most ``level`` (Fisher's z,
     Bonferroni's correction; units count, not samples). A site joins the first orbit whose first member it agrees with.
+    Single correlations of few samples part little, so that the orbits are then tested as a whole: exchanging the
+    members of each orbit at random, anew in every unit, changes nothing if they are exchangeable. Where the matrix is
+    further from the symmetric one than in each of 99 such shuffles, members differ in ways that these samples show but
+    cannot place, and the step is refused; so it is where a difference correlated by 1/2 would pass for chance.
 
     Args:
         level: Error rate of parting what is exchangeable, between 0 and 1.
@@ -51,12 +60,13 @@ class Quotient(Scheme):
     Raises:
         ConfigError: If an option cannot be used.
         NothingFoundError: If no two sites are exchangeable.
-        StepNotPossibleError: If there is only one site, or too few samples to tell sites apart.
+        StepNotPossibleError: If there is only one site, too few samples to tell sites apart, or members of the orbits
+            differ.
         ConstantUnitsError: If a site does not vary and ``silent`` is 0.
 
     Do not trust when:
-        Samples are few: what cannot be told apart is joined, so that orbits of noise are large. Second moments alone
-        are compared.
+        Sites differ by less than samples can show: what cannot be told apart is joined. Second moments alone are
+        compared; the shuffles (one refusal in 100 of what is exchangeable) also assume that higher ones agree.
 
     Tether:
         White noise is one orbit, the leaves of a regular tree are orbits of siblings, planted orbits are found.
@@ -103,6 +113,8 @@ class Quotient(Scheme):
             raise NothingFoundError(
                 f"no two of {sites} sites are exchangeable", "There is no such symmetry to divide out: leave it."
             )
+        if isinstance(source, Ensemble) and count < sites:
+            _require_exchangeable(source, cluster, self.silent, generator)
         coarse = Unordered(count, geometry.spacing * sites / count)
         scale = torch.where(torch.from_numpy(active), _deviations(source), 1.0)
         return ClusterMeanMap(cluster, coarse, scale)
@@ -112,9 +124,13 @@ class Quotient(Scheme):
         n, sites = independent_units(source), source.geometry.sites
         if n == inf:
             return SLACK
-        if n <= 8:
-            raise StepNotPossibleError(f"{n:g} independent samples cannot tell sites apart", "Give more samples.")
-        return tanh(float(norm.isf(self.level / (sites * sites * (sites - 1)))) / sqrt(n - 3))
+        deviations = float(norm.isf(self.level / (sites * sites * (sites - 1))))
+        if n <= 8 or tanh(deviations / sqrt(n - 3)) > COARSEST:
+            need = 4 + (deviations / atanh(COARSEST)) ** 2
+            raise StepNotPossibleError(
+                f"{n:g} independent samples cannot tell {sites} sites apart", f"Give {need:.0f} at least."
+            )
+        return tanh(deviations / sqrt(n - 3))
 
     @classmethod
     def examples(cls) -> tuple[Quotient, ...]:
@@ -137,7 +153,42 @@ def _orbits(C: np.ndarray, least: float) -> np.ndarray:
     return label
 
 
-def _deviations(source: Source) -> torch.Tensor:
+def _require_exchangeable(ensemble: Ensemble, cluster: Tensor, silent: float, generator: torch.Generator) -> None:
+    """Refuse orbits whose members' correlations differ by more than after exchanging them at random in every unit."""
+    _, unit = torch.unique(ensemble.units, return_inverse=True)
+    if int(unit.max()) >= MOST:
+        rows = (unit < MOST).nonzero()[:, 0]
+        ensemble, unit = ensemble.select(rows), unit[rows]
+    scale = _deviations(ensemble)
+    x = ensemble.values / torch.where(scale > 0, scale, 1.0).to(ensemble.values.dtype)[:, None]
+    found = _misfit(ensemble, cluster, silent)
+    order = torch.argsort(cluster, stable=True)  # an orbit's members side by side
+    for _ in range(SHUFFLES):
+        key = torch.rand(int(unit.max()) + 1, len(cluster), dtype=torch.float64, generator=generator) + cluster[order]
+        place = torch.empty_like(key, dtype=torch.int64)
+        place[:, order] = order[key.argsort(dim=1)]
+        moved = x.gather(1, place[unit][:, :, None].expand_as(x))
+        if _misfit(ensemble.with_values(moved), cluster, silent) >= found:
+            return
+    units, orbits = int(unit.max()) + 1, int(cluster.max()) + 1
+    raise StepNotPossibleError(
+        f"members of {orbits} orbits differ beyond chance, but {units} independent samples do not tell which",
+        "Give more samples, or take it that sites are not exchangeable.",
+    )
+
+
+def _misfit(ensemble: Ensemble, cluster: Tensor, silent: float) -> float:
+    """Return the sum of squares of correlations less their means over pairs of sites in the same two orbits."""
+    C = correlation_of(ensemble, silent).to(torch.float64)
+    C = C - torch.diag(C.diagonal())
+    hot = torch.nn.functional.one_hot(cluster).to(torch.float64)
+    size = hot.sum(0)
+    pairs = torch.outer(size, size) - torch.diag(size)
+    mean = (hot.T @ C @ hot) / pairs.clamp(min=1)
+    return float(C.square().sum() - (pairs * mean.square()).sum())
+
+
+def _deviations(source: Source) -> Tensor:
     """Return the standard deviation of each site, float64 [sites], over all components together."""
     if isinstance(source, Ensemble):
         w = source.weights / source.weights.sum()
