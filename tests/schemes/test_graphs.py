@@ -180,7 +180,7 @@ def test_sites_that_all_differ_are_never_merged_hard_on_few_samples(samples):
     """Sites of a generic covariance share no symmetry: an end of the ladder by name, or nearly all sites kept."""
     for seed in range(10):
         field = generic_law(Unordered(96)).sample(samples, generator=torch.Generator().manual_seed(seed))
-        with pytest.raises(StepNotPossibleError, match=f"{samples} independent samples"):
+        with pytest.raises(StepNotPossibleError, match=rf"{samples} independent samples|no two of 96"):
             Quotient().fit(field, generator=NO_CHANCE)
 
 

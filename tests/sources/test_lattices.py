@@ -1,8 +1,11 @@
 """Spins and fields on lattices: every update samples the exact law, compiled or not, and units are many times long."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from scipy.stats import binom
 
 from blockspin.engine.autocorrelation import integrated_time
 from blockspin.errors import ConfigError
@@ -16,6 +19,7 @@ from blockspin.sources._wolff import Wolff, flip_by_components
 from blockspin.sources.ising_cubic import IsingCubic
 from blockspin.sources.ising_square import IsingSquare
 from blockspin.sources.phi4 import Phi4
+from blockspin.tethers._means import mean_over_units
 from blockspin.theory import phi4 as theory
 
 compiled = pytest.mark.skipif(not _compiled.available(), reason="numba is not installed (the extra 'fast')")
@@ -30,6 +34,12 @@ UPDATES = [
         lambda torus, K: Metropolis(torus, K, attempt=_compiled.attempt_flips), id="metropolis-compiled", marks=compiled
     ),
 ]
+
+
+def within_binomial(count: int, trials: int, level: float) -> bool:
+    """Whether so many successes are compatible with the level (two-sided, one in a thousand)."""
+    low, high = binom.interval(0.999, trials, level)
+    return low <= count <= high
 
 
 def over_chains(numbers: np.ndarray) -> Measurement:
@@ -175,12 +185,45 @@ def test_strong_phi4_is_an_ising_model():
     assert abs(found.value - enumerated((3, 4), 0.35)["bond"]) < 4 * found.error
 
 
-@pytest.mark.parametrize("hopping", [0.3, 0.34])
-def test_units_of_phi4_are_many_autocorrelation_times_long_near_the_transition(hopping):
-    model = Phi4(shape=(12, 12), hopping=hopping, chains=8)
+def calibrated(model: Phi4, number, truth: float, seeds: int) -> bool:
+    """Whether error bars by groups of units hold the truth about as often as they should, and are not biased."""
+    deviations = []
+    for seed in range(seeds):
+        ensemble = model.sample(model.chains * 30, generator=torch.Generator().manual_seed(seed))
+        found = mean_over_units(number(ensemble.values.double().reshape(-1, *model.shape)), ensemble)
+        deviations.append((float(found.value) - truth) / float(found.error))
+    z = np.array(deviations)
+    return within_binomial(int((np.abs(z) < 1).sum()), seeds, 0.67) and abs(z.mean()) < 4 * 1.05 / seeds**0.5
+
+
+def test_errors_of_the_slowest_free_field_are_calibrated():
+    """tau is some 40 times the distance of samples here."""
+    model = Phi4(shape=(6, 6), hopping=0.249, coupling=0.0, burn_in=0, sweeps=2)
+    truth, _ = theory.free_moments((6, 6), 0.249)
+    assert calibrated(model, lambda x: (x**2).mean((1, 2)), truth, 40)
+    ensemble = model.sample(1200, generator=torch.Generator().manual_seed(0))
+    number = (ensemble.values.double() ** 2).mean((1, 2))
+    honest = mean_over_units(number, ensemble).error
+    assert honest > 2.5 * float(number.std()) / len(number) ** 0.5  # as if samples were independent
+
+
+def test_errors_near_the_transition_are_calibrated():
+    model = Phi4(shape=(6, 6), hopping=0.33, coupling=0.5, burn_in=60, sweeps=1)
+
+    def identity(x):
+        bond = sum((x * x.roll(1, axis)).mean((1, 2)) for axis in (1, 2)) / 2
+        square = (x**2).mean((1, 2))
+        return 2 * square + 2 * ((x**4).mean((1, 2)) - square) - 8 * 0.33 * bond
+
+    assert calibrated(model, identity, 1.0, 30)
+
+
+@pytest.mark.parametrize(("hopping", "coupling"), [(0.3, 0.5), (0.34, 0.5), (0.2475, 0.01)])
+def test_autocorrelation_times_of_phi4_are_what_its_docstring_says(hopping, coupling):
+    model = Phi4(shape=(12, 12), hopping=hopping, coupling=coupling, chains=8)
     x = model.sample(8 * 300, generator=torch.Generator().manual_seed(1)).values.reshape(8, 300, -1)
     for number in (x.mean(2) ** 2, (x**2).mean(2)):
-        assert model.stretch > 12 * integrated_time(number).value
+        assert integrated_time(number).value * model.sweeps < 15 + 5  # no less than the distance of samples
 
 
 @pytest.mark.parametrize(
