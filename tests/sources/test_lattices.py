@@ -1,7 +1,5 @@
 """Spins and fields on lattices: every update samples the exact law, compiled or not, and units are many times long."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
