@@ -144,6 +144,32 @@ def test_a_spectrum_without_a_gap_ends_the_ladder_by_name():
         Macrostates(gap=0.9).fit(ring, generator=NO_CHANCE)
 
 
+def found_macrostates(law, samples, seeds):
+    """Return the crispness of the macrostates that samples show, of those that show any."""
+    found = []
+    for seed in range(seeds):
+        field = law.sample(samples, generator=torch.Generator().manual_seed(seed))
+        try:
+            found.append(Macrostates().fit(field, generator=NO_CHANCE).crispness)
+        except NothingFoundError:
+            continue
+    return found
+
+
+def test_macrostates_are_seldom_found_where_all_sites_are_alike():
+    alike = [GaussianLaw.of(r + (1 - r) * torch.eye(24, dtype=torch.float64), Unordered(24)) for r in (0.0, 0.3)]
+    assert len(found_macrostates(alike[0], 200, 100)) == 0
+    assert len(found_macrostates(alike[1], 200, 100)) <= 12  # 6 were
+    assert len(found_macrostates(alike[1], 2000, 40)) == 0
+
+
+def test_macrostates_of_a_smooth_chain_are_false_alarms_that_their_crispness_tells():
+    smooth = GaussianLaw.of(0.9 ** Chain(24).distances(), Chain(24))
+    arcs, groups = found_macrostates(smooth, 1000, 20), found_macrostates(grouped_law(4, 6), 1000, 20)
+    assert len(arcs) == len(groups) == 20
+    assert max(arcs) < 0.6 < 0.9 < min(groups)
+
+
 # --- quotient --------------------------------------------------------------------------------------------------------
 
 

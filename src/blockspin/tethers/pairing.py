@@ -45,13 +45,12 @@ class PairingTether(Tether):
         )
         surrogate = exponents((_shuffled(whole, generator),) * 2, "correlation-pairing", STEPS)["alpha"]
         yield sampled("the same alpha less that of the shuffled surrogate", 0.0, difference(inside, surrogate))
-        driven = exponents(_driven(generator).halves(), "correlation-pairing", STEPS)["alpha"]
-        yield exact(
-            "latent drivers without interaction: alpha above 1.3 by over 4 errors (1 = yes)",
-            1.0,
-            float(float(driven.value) - 1.3 > 4 * float(driven.error)),
-            0.0,
-        )
+        driven = exponents(_driven(generator).halves(), "correlation-pairing", STEPS)
+        for key, sign, bound in (("alpha", 1, 1.3), ("beta", -1, 0.9)):
+            beyond = sign * (float(driven[key].value) - bound) > 4 * float(driven[key].error)
+            word = "above" if sign > 0 else "below"
+            quantity = f"ten latent drivers without interaction: {key} {word} {bound} by over 4 errors (1 = yes)"
+            yield exact(quantity, 1.0, float(beyond), 0.0)
 
 
 def _ensemble(active: torch.Tensor) -> Ensemble:
