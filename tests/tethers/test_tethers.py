@@ -5,7 +5,7 @@ import pytest
 from blockspin.errors import FitFailedError
 from blockspin.registry import members
 from blockspin.tethers import _driver
-from blockspin.tethers._driver import run_tether, skipped_tethers, tethered_schemes
+from blockspin.tethers._driver import cost_of, run_tether, skipped_tethers, tethered_schemes
 
 FAST = [name for name, tether in members("tethers").items() if tether.fast]
 
@@ -28,6 +28,13 @@ def test_slow_tethers_hold(name):
 def test_fast_and_skipped_are_all():
     assert sorted([*FAST, *skipped_tethers(fast=True)]) == sorted(members("tethers"))
     assert skipped_tethers(fast=False) == []
+
+
+def test_what_is_skipped_is_said_with_what_it_would_take():
+    for name in skipped_tethers(fast=True):
+        assert members("tethers")[name].minutes > 0
+        assert members("tethers")[name].system in cost_of(name)
+        assert " s on one core" in cost_of(name)
 
 
 def test_rows_say_what_they_are():

@@ -53,6 +53,7 @@ class MomentumPrgTether(Tether):
         yield exact(
             "control: 1/8 of the modes of 1000 samples, in sample, double it at least (1 = yes)", 1.0, double, 0
         )
+        held_out = held_out.select(torch.arange(SAMPLES // 2))
         order = torch.rand(held_out.values.shape[:2], generator=generator).argsort(dim=0)[:, :, None]
         _, shuffled = _projected(fit_half, held_out.with_values(held_out.values.gather(0, order)), 64)
         near = abs(float(shuffled.value) - 3) < abs(float(shuffled.value) - _constant())
