@@ -47,7 +47,7 @@ def verdict(name: str, found: Found, bar: float) -> bool:
     """Print the ratio beside its bar; a bar fails only where the whole interval lies beyond it."""
     middle, low, high = found
     held = low <= bar
-    print(f"{name}: {middle:.3f} [{low:.3f}, {high:.3f}], bar {bar:.2f}: {'held' if held else 'MISSED'}", flush=True)
+    print(f"{name}: {middle:.3g} [{low:.3g}, {high:.3g}], bar {bar:.3g}: {'held' if held else 'MISSED'}", flush=True)
     return held
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import atanh, tanh
 
 import numpy as np
 import torch
@@ -36,6 +37,7 @@ class RelativeEntropyTether(Tether):
         for K, reference in ((0.8, 0.3), (0.2, 0.9)):
             yield from _rings(12, K, reference, 2)
         yield exact("D a spin of an infinite ring against 4096 spins", theory.ising_chain(0.8, 0.3), _long(), 1e-12)
+        yield from _plateaus()
         yield from _fields()
         yield _bias(6, 2000, 400)
         yield from _observed()
@@ -65,6 +67,17 @@ def _enumerated(first: EnumeratedLaw, second: EnumeratedLaw) -> float:
 
 def _long() -> float:
     return theory.ising_ring(0.8, 0.3, 4096) / 4096
+
+
+def _plateaus() -> Iterator[Row]:
+    """Compare a chain with what decimation makes of it, on equal numbers of spins: D rises to K tanh K - ln cosh K."""
+    for K, known in ((0.5, 0.1109440717), (1.0, 0.3278133255), (2.0, 0.6030524128)):
+        quantity = f"D a spin of a chain (K = {K}) and its fixed point, independent spins"
+        yield exact(quantity, known, theory.ising_chain(K, 0.0), 1e-10, "nat")
+    steps = (0.028316, 0.121268, 0.247688, 0.318138, 0.327688, 0.327813)
+    for n, known in enumerate(steps, 1):
+        D = theory.ising_chain(1.0, atanh(tanh(1.0) ** 2**n))
+        yield exact(f"D a spin of a chain (K = 1) and of {n} decimations of it", known, D, 5e-7, "nat")
 
 
 def _fields() -> Iterator[Row]:
