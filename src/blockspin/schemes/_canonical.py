@@ -1,0 +1,88 @@
+"""Canonical: the linear combinations of one field that tell most of another, and how many of them are chance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import asin, exp, inf, log, sin, sqrt, tan
+
+import torch
+from torch import Tensor
+
+from blockspin.errors import NothingFoundError, StepNotPossibleError
+
+UNITS_A_DIRECTION = 10
+"""Independent units for each principal component that is kept of either field."""
+TRACY_WIDOM = 2.0233
+"""The 99 % quantile of the Tracy-Widom law of order 1."""
+ROUNDING = 1e-6
+"""Canonical correlations of a law below it are zero: the root of rounding, with room."""
+
+
+@dataclass(frozen=True, eq=False)
+class Canonical:
+    """Canonical variables of x about y, beyond chance.
+
+    Args:
+        filters: float64 [p, found]; columns w with variance w^t C_xx w = 1, uncorrelated.
+        correlations: float64 [found]; the canonical correlation of each, descending.
+    """
+
+    filters: Tensor
+    correlations: Tensor
+
+
+def canonical(xx: Tensor, xy: Tensor, yy: Tensor, units: float = inf) -> Canonical:
+    """Return the canonical variables of x whose correlation with y is beyond chance.
+
+    On samples, each field is first projected on its leading principal components, a tenth as many as there are
+    independent units, and a correlation must exceed what independent fields show once in a hundred.
+
+    Args:
+        xx: Covariance of x [p, p].
+        xy: Covariance of x with y [p, q].
+        yy: Covariance of y [q, q].
+        units: Independent units; infinite for a law.
+
+    Raises:
+        StepNotPossibleError: If there are too few units, or a field does not vary.
+        NothingFoundError: If no correlation is beyond chance.
+    """
+    most = len(xx) + len(yy) if units == inf else int(units / UNITS_A_DIRECTION)
+    if most < 1:
+        raise StepNotPossibleError(f"{units:g} independent units cannot show what fields share", "Give more samples.")
+    x, y = _root(xx, most), _root(yy, most)
+    left, rho, _ = torch.linalg.svd(x.T @ xy @ y, full_matrices=False)
+    least = ROUNDING if units == inf else sqrt(chance_level(x.shape[1], y.shape[1], units))
+    found = int((rho > least).sum())
+    if not found:
+        raise NothingFoundError(
+            f"the largest canonical correlation, {float(rho[0]):.3g}, is not above that of independent fields "
+            f"({least:.3g})",
+            "Give more samples, a smaller buffer, or take it that there is nothing to keep.",
+        )
+    filters = x @ left[:, :found]
+    largest = filters.gather(0, filters.abs().argmax(0, keepdim=True))
+    return Canonical(filters * largest.sign(), rho[:found].clamp(max=1.0))
+
+
+def chance_level(p: int, q: int, units: float) -> float:
+    """Return the square of the canonical correlation that independent fields of p and q directions exceed in 1 %.
+
+    Johnstone's Tracy-Widom approximation of the largest root of a double Wishart matrix; for n - 1 > p + q.
+    Source: johnstone2008.
+    """
+    total = units - 2  # of the degrees of freedom of both Wishart matrices, less one
+    gamma, phi = (2 * asin(sqrt(min(1.0, (k - 0.5) / total))) for k in (min(p, q), max(p, q)))
+    centre = 2 * log(tan((phi + gamma) / 2))
+    width = (16 / (total**2 * sin(phi + gamma) ** 2 * sin(phi) * sin(gamma))) ** (1 / 3)
+    return 1 / (1 + exp(-(centre + width * TRACY_WIDOM)))
+
+
+def _root(C: Tensor, most: int) -> Tensor:
+    """Return the matrix [size, rank] that takes a field to unit variance along its leading principal components."""
+    eigenvalues, vectors = torch.linalg.eigh(C)
+    kept = eigenvalues > eigenvalues[-1].clamp(min=0) * len(C) * torch.finfo(torch.float32).eps
+    kept &= torch.arange(len(C)) >= len(C) - most
+    if not bool(kept.any()):
+        raise StepNotPossibleError("a field does not vary over the samples", "Leave out what is constant.")
+    return vectors[:, kept] / eigenvalues[kept].sqrt()
