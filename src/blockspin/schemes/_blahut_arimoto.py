@@ -1,4 +1,4 @@
-"""Blahut-Arimoto: the information bottleneck of a table of probabilities, by iterating its self-consistent equations."""
+"""Blahut-Arimoto: the information bottleneck of a table of probabilities, by iteration."""
 
 from __future__ import annotations
 

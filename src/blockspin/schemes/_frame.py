@@ -81,7 +81,7 @@ def framed(geometry: Geometry, b: int, buffer: int, reach: int) -> Frame:
     outer = buffer + reach
     if b + 2 * outer > min(geometry.shape):
         raise GeometryError(
-            f"{min(geometry.shape)} sites along an axis have no room for a block of {b}, its buffer and its environment "
+            f"{min(geometry.shape)} sites along an axis have no room for a block of {b} with buffer and environment "
             f"({b + 2 * outer} sites)",
             "Take a smaller b, buffer or reach.",
         )

@@ -55,8 +55,8 @@ def table_of(source: Source, frame: Frame) -> Table:
     units, entries = independent_units(source), len(patterns) * len(others)
     if units < UNITS_AN_ENTRY * entries:
         raise StepNotPossibleError(
-            f"{units:g} independent samples are too few to count {len(patterns)} patterns of a block with {len(others)} "
-            "of its environment",
+            f"{units:g} independent samples are too few to count {len(patterns)} patterns of a block with "
+            f"{len(others)} of its environment",
             "Use rsmi-infonce or rsmi-gaussian, a smaller b or reach, or more samples.",
         )
     if len(patterns) < 2 or len(others) < 2:
@@ -97,7 +97,7 @@ def readings(patterns: Tensor) -> Tensor:
         raise StepNotPossibleError(
             f"{n} patterns of a block have too many two-valued readings to compare", "Use rsmi-infonce, or a smaller b."
         )
-    code = torch.arange(2 ** (free - 1))  # the last pattern, the largest, always reads up
+    code = torch.arange(2 ** (free - 1)).flip(0)  # the last pattern always reads up; the corner's own value comes first
     bits = ((code[:, None] >> torch.arange(free - 1)) & 1).bool()
     upper = torch.cat([bits, torch.ones(len(code), 1, dtype=torch.bool)], dim=1)
     # in lexicographic order the negative of the k-th pattern is the k-th from the end

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import log1p
+from math import log1p, sqrt
 
 import numpy as np
 
@@ -29,3 +29,18 @@ def block_predictability(C: np.ndarray, b: int) -> float:
     T = np.kron(np.eye(len(C) // b), np.ones((1, b)) / b)
     cross = C @ T.T
     return float(np.trace(cross @ np.linalg.solve(T @ cross, cross.T)) / np.trace(C))
+
+
+def markov_block(rho: float, buffer: int) -> tuple[float, float]:
+    r"""Return the canonical correlations of two neighbours on a Gauss-Markov chain with the sites beyond a buffer.
+
+    Sites n steps apart correlate by rho^n. One site on each side is the environment, at a distance d = buffer + 1 of
+    its nearer neighbour; sums and differences decouple:
+
+    .. math:: \frac{\rho^d (1 \pm \rho)}{\sqrt{(1 \pm \rho)(1 \pm \rho^{2 d + 1})}}
+
+    Exact, for 0 < rho < 1. Source: hotelling1936.
+    """
+    d = buffer + 1
+    even, odd = (rho**d * sqrt((1 + s * rho) / (1 + s * rho ** (2 * d + 1))) for s in (1, -1))
+    return even, odd

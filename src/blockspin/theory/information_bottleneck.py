@@ -1,4 +1,4 @@
-"""Information bottleneck: where the first variables become worth keeping, on the critical cylinder and for Gaussians."""
+"""Information bottleneck: what is worth keeping, on the critical Ising cylinder and for Gaussian variables."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def sigmoid(values: np.ndarray) -> np.ndarray:
 
 
 def chain_joint(K: float, buffer: int = 1) -> np.ndarray:
-    """Return p(v, e) [4, 4] of two spins of the infinite Ising chain and of the first spin beyond a buffer on each side.
+    """Return p(v, e) [4, 4] of two neighbours on the infinite Ising chain and of the spin beyond a buffer on each side.
 
     Both in lexicographic order. Correlations fall by tanh K a bond, so that p(s, s') = (1 + tanh(K)^n s s') / 4 for
     spins n bonds apart. Exact; no field.
