@@ -1,0 +1,108 @@
+"""Closure: whether groups of states predict themselves as well as the states do, and what flows between processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import log
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from blockspin.engine.errorbars import jackknife
+from blockspin.ensemble import Ensemble
+from blockspin.geometry import Chain
+from blockspin.measurement import Measurement
+from blockspin.observables.base import accumulate
+from blockspin.registry import member, register
+from blockspin.schemes._tables import information
+from blockspin.tethers.base import Row, Tether, exact, sampled
+from blockspin.theory import markov
+from blockspin.theory import transfer_entropy as theory
+
+ROUNDING = 1e-12
+A, B, C = 0.5, 0.7, 0.4
+"""X' = A X + C Y + noise, Y' = B Y + noise."""
+CHAINS, STEPS, GROUPS = 4000, 251, 20
+
+
+@register
+@dataclass(frozen=True)
+class ClosureTether(Tether):
+    """Compare information in tables of windows with the transition matrix, and samples with linear processes."""
+
+    name = "closure"
+    system = "groups of states of a Markov chain, and linear processes that drive each other"
+    source = "rosas2024"
+
+    def rows(self) -> Iterator[Row]:
+        """Yield closure gaps of a good and a bad map (exact), transfer entropies and gaps of linear processes."""
+        law = member("sources", "markov-chain")(window=2).law()
+        for name, group, printed in (
+            ("{0,1} {2,3}", (0, 0, 1, 1), (0.0661582554, 0.0661582554)),
+            ("{0,2} {1,3}", (0, 1, 0, 1), (0.0895661239, 0.0002234232)),
+        ):
+            expected = markov.closure(markov.LUMPABLE, np.array(group))
+            found = _tables(law.values[:, :, 0].long(), law.weights, torch.tensor(group))
+            for k, what in enumerate(("I(X ; Z')", "I(Z ; Z')")):
+                yield exact(
+                    f"{what}, Z = {name}, as tabulated elsewhere", printed[k], expected[k] / log(2), 1e-9, "bits"
+                )
+                yield exact(f"{what}, Z = {name}, from the law of windows", expected[k], found[k], ROUNDING, "nats")
+            printed_gap, gap = printed[0] - printed[1], (found[0] - found[1]) / log(2)
+            yield exact(f"closure gap, Z = {name}", printed_gap, gap, 1e-9, "bits")
+        yield from _flow()
+        yield from _linear()
+
+
+def _tables(path: Tensor, weights: Tensor, group: Tensor) -> tuple[float, float]:
+    """Return I(X ; Z') and I(Z ; Z') in nats from windows of two steps [windows, 2]."""
+    found = []
+    for now in (path[:, 0], group[path[:, 0]]):
+        joint = torch.zeros(int(now.max()) + 1, int(group.max()) + 1, dtype=torch.float64)
+        found.append(information(joint.index_put_((now, group[path[:, 1]]), weights, accumulate=True)))
+    return found[0], found[1]
+
+
+def _flow() -> Iterator[Row]:
+    expected = theory.driven(A, B, C)
+    yield exact("transfer entropy Y -> X as tabulated elsewhere", 0.1163052, expected, 1e-7, "nats")
+    process = _simulated(np.array([[A, C], [0.0, B]]), CHAINS, STEPS)
+    x, y = process[:, :, :1], process[:, :, 1:]
+    found = _measured(x, y)
+    quantity = f"transfer entropy of {CHAINS} windows of {STEPS - 1} steps"
+    yield sampled(f"{quantity}, Y -> X", expected, found["second_to_first"])
+    yield Row(f"{quantity}, Y -> X, to 2 %", expected, found["second_to_first"], 0.02 * expected, "nats")
+    yield sampled(f"{quantity}, X -> Y", 0.0, found["first_to_second"])
+    own = -0.5 * log(1 - B * B)
+    yield sampled(f"I(Y' ; Y) of {CHAINS} windows of {STEPS - 1} steps", own, found["second_to_itself"])
+
+
+def _linear() -> Iterator[Row]:
+    """Four units in two groups: sums that are closed, because every unit of a group drives each group alike."""
+    drive = np.array([[0.4, 0.1, 0.2, 0.0], [0.1, 0.4, 0.0, 0.2], [0.1, 0.2, 0.5, -0.1], [0.1, 0.0, 0.0, 0.6]])
+    micro = _simulated(drive, 1000, 101)
+    for name, group in (("{0,1} {2,3}", (0, 0, 1, 1)), ("{0,2} {1,3}", (0, 1, 0, 1))):
+        expected = theory.linear_closure_gap(drive, np.array(group))
+        macro = micro @ torch.nn.functional.one_hot(torch.tensor(group)).double()
+        found = _measured(micro, macro)["first_to_second"]
+        yield sampled(f"closure gap of sums over groups of a linear process, {name}", expected, found)
+
+
+def _simulated(drive: np.ndarray, chains: int, steps: int) -> Tensor:
+    """Return a stationary process X' = A X + unit noise, float64 [chains, steps, units]."""
+    rng = np.random.default_rng(0)
+    state, rows = np.zeros((chains, len(drive))), []
+    for t in range(60 + steps):
+        state = state @ drive.T + rng.standard_normal(state.shape)
+        rows += [state] if t >= 60 else []
+    return torch.from_numpy(np.stack(rows, axis=1))
+
+
+def _measured(first: Tensor, second: Tensor) -> dict[str, Measurement]:
+    estimator, states = member("observables", "transfer-entropy")(), []
+    for x, y in zip(first.chunk(GROUPS), second.chunk(GROUPS), strict=True):
+        windows = Ensemble.of(x, Chain(x.shape[1], periodic=False))
+        states.append(accumulate(estimator.monoid, windows, windows.with_values(y)))
+    return jackknife(estimator, states)
