@@ -74,13 +74,13 @@ class TransferEntropy(Observable):
         = \tfrac12 \ln \frac{\det \Sigma(X_{t+1} | X_{\le t})}{\det \Sigma(X_{t+1} | X_{\le t}, Y_{\le t})}
 
     averaged over times; for Gaussian processes this is Granger causality over two (barnett2009). With a microscopic
-    process as the first and a function of it as the second, "first_to_second" is the closure gap
+    process as the first and a function of it as the second, the transfer from first to second is the closure gap
     :math:`I(X_t ; Z_{t+1} | Z_t)`: zero where the macroscopic process is closed, so that no microscopic detail helps to
-    predict it. A constant macroscopic process is closed trivially: look at "second_to_itself" beside it.
+    predict it. A constant macroscopic process is closed trivially: look at its memory beside it.
 
-    Quantities, in nats: "first_to_second" and "second_to_first", less the bias :math:`d_X d_Y \ell / 2 n` of n rows, so
-    that processes that do not influence each other read 0 on average; "first_to_itself" and "second_to_itself",
-    :math:`I(X_{t+1} ; X_{\le t})`, less the like.
+    Quantities, in nats: "transfer" [2], from first to second and from second to first; "memory" [2],
+    :math:`I(X_{t+1} ; X_{\le t})` of the first and of the second. The bias of n rows, :math:`d d' \ell / 2 n` for
+    processes of d and d' components, is subtracted, so that what does not influence reads 0 on average.
 
     Args:
         lags: Steps of the past that are conditioned on.
@@ -99,12 +99,7 @@ class TransferEntropy(Observable):
 
     name = "transfer-entropy"
     source = "schreiber2000"
-    units = {
-        "first_to_second": "nats",
-        "second_to_first": "nats",
-        "first_to_itself": "nats",
-        "second_to_itself": "nats",
-    }
+    units = {"transfer": "nats", "memory": "nats"}
     lags: int = 1
     tolerance: float = 1e-9
 
@@ -135,14 +130,10 @@ class TransferEntropy(Observable):
         sizes = [width * self.lags for width in state["widths"].tolist()] + state["widths"].tolist()
         parts = torch.arange(len(C)).split(sizes)
         pasts, following = parts[:2], parts[2:]
-        found = {}
-        for names, own, other, target in (
-            (("second_to_first", "first_to_itself"), pasts[0], pasts[1], following[0]),
-            (("first_to_second", "second_to_itself"), pasts[1], pasts[0], following[1]),
-        ):
-            found[names[0]] = self._information(C, target, other, own, n)
-            found[names[1]] = self._information(C, target, own, own[:0], n)
-        return found
+        pairs = ((pasts[0], pasts[1], following[1]), (pasts[1], pasts[0], following[0]))
+        flow = [self._information(C, target, source, own, n) for source, own, target in pairs]
+        memory = [self._information(C, target, own, own[:0], n) for _, own, target in pairs]
+        return {"transfer": torch.stack(flow), "memory": torch.stack(memory[::-1])}
 
     def _information(self, C: Tensor, x: Tensor, y: Tensor, given: Tensor, n: float) -> Tensor:
         """Return I(x ; y | given) of Gaussian variables, by their partial canonical correlations, less its bias."""
