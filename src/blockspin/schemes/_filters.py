@@ -64,6 +64,7 @@ class SignMap(Map):
         filters: float64 [block size * components, kept].
         centre: The value half way between the two that the field takes.
         information: A lower bound, from held-out units, of what the signs tell of the environment, in nats.
+        error: Its standard error.
     """
 
     b: int
@@ -71,6 +72,7 @@ class SignMap(Map):
     filters: Tensor
     centre: float
     information: float
+    error: float
     linear = False
 
     @property

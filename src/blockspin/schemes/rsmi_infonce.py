@@ -135,7 +135,7 @@ class RsmiInfonce(Scheme):
         w = w / w.norm(dim=0)
         w = w * w.gather(0, w.abs().argmax(0, keepdim=True)).sign()
         if centre is not None:
-            return SignMap(self.b, frame.members, w, centre, learned.bound)
+            return SignMap(self.b, frame.members, w, centre, learned.bound, learned.error)
         C = frame.moments(ensemble)[0]
         patterns = torch.linalg.pinv(w.T @ C @ w, hermitian=True) @ w.T @ C
         return FilterMap(self.b, frame.members, w, patterns, learned.bound, float("nan"))

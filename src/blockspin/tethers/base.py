@@ -20,6 +20,7 @@ class Row:
         measured: Ours, with its error (0 where exact).
         tolerance: Largest deviation allowed: derived from rounding for exact rows; 4 errors where it is sampled.
         unit: The unit.
+        asserted: Whether a deviation is a failure; a number that only one printed output gives is shown instead.
     """
 
     quantity: str
@@ -27,6 +28,7 @@ class Row:
     measured: Measurement
     tolerance: float
     unit: str = "1"
+    asserted: bool = True
 
     @property
     def z(self) -> float | None:
@@ -36,14 +38,14 @@ class Row:
 
     @property
     def passed(self) -> bool:
-        """Whether the deviation is within the tolerance."""
-        return abs(float(self.measured.value) - self.expected) <= self.tolerance
+        """Whether the deviation is within the tolerance, or the row is shown without being asserted."""
+        return not self.asserted or abs(float(self.measured.value) - self.expected) <= self.tolerance
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON and tables."""
         value, error = float(self.measured.value), float(self.measured.error)
         row = {"quantity": self.quantity, "expected": self.expected, "measured": value, "error": error, "z": self.z}
-        return {**row, "tolerance": self.tolerance, "unit": self.unit, "passed": self.passed}
+        return {**row, "tolerance": self.tolerance, "unit": self.unit, "passed": self.passed, "asserted": self.asserted}
 
 
 def exact(quantity: str, expected: float, measured: float, tolerance: float, unit: str = "1") -> Row:
@@ -54,6 +56,11 @@ def exact(quantity: str, expected: float, measured: float, tolerance: float, uni
 def sampled(quantity: str, expected: float, measured: Measurement) -> Row:
     """Return a row that passes within four of its own errors."""
     return Row(quantity, float(expected), measured, 4 * float(measured.error), measured.unit)
+
+
+def shown(quantity: str, printed: float, measured: Measurement) -> Row:
+    """Return a row that stands beside a printed number without being held to it."""
+    return Row(quantity, float(printed), measured, 0.0, measured.unit, asserted=False)
 
 
 class Tether(abc.ABC):

@@ -102,4 +102,4 @@ def _ties(v: np.ndarray) -> Iterator[np.ndarray]:
     """Yield the odd ways to decide between two spins up and two down: a sign for each way to split four spins."""
     parts = [0.5 * v[:, 0] * (v[:, 0] == v[:, k]) * (v.sum(1) == 0) for k in (1, 2, 3)]
     for signs in product((-1, 1), repeat=3):
-        yield sum(sign * part for sign, part in zip(signs, parts, strict=True))  # type: ignore[misc]
+        yield sum(sign * part for sign, part in zip(signs, parts, strict=True))
