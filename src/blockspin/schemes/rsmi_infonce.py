@@ -61,7 +61,9 @@ class RsmiInfonce(Scheme):
         NothingFoundError: If the held-out bound is not above zero by four of its errors.
 
     Do not trust when:
-        The information comes near ln(batch), or filters of two fits differ by more than signs and mixing: the bound is
+        Blocks and environments are large against the number of samples: the critic then learns them by heart, training
+        stops after a few passes, and the bound is far too low (64 x 64 dimers, blocks of 8 x 8: a quarter to a half of
+        a printed value). The bound is that of the best pass, which is a little high. The information comes near ln(batch), or filters of two fits differ by more than signs and mixing: the bound is
         low wherever training stopped early, and filters of nearly equal information are exchanged freely.
 
     Tether:
