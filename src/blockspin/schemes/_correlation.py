@@ -10,7 +10,13 @@ from scipy.stats import norm
 from torch import Tensor
 
 from blockspin.ensemble import Ensemble, check_finite
-from blockspin.errors import ConfigError, ConstantUnitsError, NothingFoundError, StepNotPossibleError
+from blockspin.errors import (
+    ConfigError,
+    ConstantUnitsError,
+    NothingFoundError,
+    StepNotPossibleError,
+    TooFewSamplesError,
+)
 from blockspin.law import EnumeratedLaw, GaussianLaw, Source
 from blockspin.observables.covariance import moments
 
@@ -45,14 +51,35 @@ def correlation_of(source: Source, silent: float = 0.0) -> Tensor:
     Raises:
         ConstantUnitsError: If a site does not vary and ``silent`` is 0, naming the first.
     """
-    sites = source.geometry.sites
     if isinstance(source, Ensemble):
         return _of_samples(source, silent)
-    covariance = moments(source)[1]
-    components = len(covariance) // sites
-    summed = covariance.reshape(sites, components, sites, components).diagonal(dim1=1, dim2=3).sum(-1)
+    summed = site_covariance(source)[1]
     inverse = _inverse_deviations(summed.diagonal(), silent)
     return summed * inverse[:, None] * inverse[None]
+
+
+def site_covariance(source: Source) -> tuple[Tensor, Tensor]:
+    """Return the mean field [sites, components] and the covariance of the sites [sites, sites], float64.
+
+    With several components it is the sum over components of their covariances, which no rotation changes; of samples
+    it is the average over them, without Bessel's correction.
+
+    Raises:
+        NonFiniteError: If the field holds NaN or infinity.
+        TooFewSamplesError: If there are fewer than two samples.
+    """
+    if isinstance(source, Ensemble):
+        if len(source) < 2:
+            raise TooFewSamplesError("a covariance needs at least two samples", "Give more samples.")
+        check_finite(source.values, "the field whose covariance is asked for")
+        x, w = source.values.to(torch.float64), source.weights / source.weights.sum()
+        mean = torch.einsum("n,nsc->sc", w, x)
+        columns = ((x - mean) * w.sqrt()[:, None, None]).permute(0, 2, 1).flatten(0, 1)
+        return mean, columns.T @ columns
+    sites, (mean, covariance) = source.geometry.sites, moments(source)
+    components = len(covariance) // sites
+    summed = covariance.reshape(sites, components, sites, components).diagonal(dim1=1, dim2=3).sum(-1)
+    return mean.reshape(sites, components), summed
 
 
 def _of_samples(ensemble: Ensemble, silent: float) -> Tensor:

@@ -1,0 +1,50 @@
+"""Schemes made from models, on laws and samples whose answer is known: what they keep, give back and refuse."""
+
+import pytest
+import torch
+
+from blockspin import Chain, Ensemble, Grid, Unordered
+from blockspin.errors import GeometryError, StepNotPossibleError
+from blockspin.law import GaussianLaw
+from blockspin.schemes.heat_flow import HeatFlow
+from blockspin.testing.worlds import gaussian_field
+
+NO_CHANCE = torch.Generator()
+
+
+# --- heat flow -------------------------------------------------------------------------------------------------------
+
+
+def test_the_lift_of_heat_flow_is_the_regression_of_the_fine_field_on_the_coarse_one(generator):
+    field = gaussian_field((4, 6), 0.2).sample(500, generator=generator)
+    coarse = HeatFlow(b=2).fit(field, generator=NO_CHANCE)
+    x = field.values[:, :, 0].to(torch.float64)
+    y = coarse.values(x[:, :, None])[:, :, 0]
+    slow = torch.linalg.lstsq(y - y.mean(0), x - x.mean(0)).solution
+    lifted = coarse.lift(y[:, :, None])[:, :, 0]
+    assert torch.allclose(lifted, x.mean(0) + (y - y.mean(0)) @ slow, atol=1e-9)
+
+
+def test_the_map_undoes_its_lift_where_samples_are_fewer_than_sites(generator):
+    few = gaussian_field((36,), 0.2).sample(6, generator=generator)
+    coarse = HeatFlow(b=3).fit(few, generator=NO_CHANCE)
+    other = torch.randn(5, 12, 1, dtype=torch.float64, generator=generator)
+    assert torch.allclose(coarse.values(coarse.lift(other)), other, atol=1e-12)
+
+
+def test_short_times_are_decimation_and_open_edges_keep_the_heat(generator):
+    field = Ensemble.of(torch.randn(4, 30, 2, dtype=torch.float64, generator=generator), Grid((5, 6), periodic=False))
+    with pytest.raises(StepNotPossibleError, match="do not divide"):
+        HeatFlow(b=2).fit(field, generator=NO_CHANCE)
+    line = Ensemble.of(torch.randn(4, 8, 2, dtype=torch.float64, generator=generator), Chain(8, periodic=False))
+    almost = HeatFlow(b=2, time=1e-12).fit(line, generator=NO_CHANCE)
+    assert torch.allclose(almost.values(line.values), line.values[:, ::2], atol=1e-10)
+    even = torch.ones(1, 8, 2, dtype=torch.float64)
+    assert torch.allclose(HeatFlow(b=2).fit(line, generator=NO_CHANCE).values(even), even[:, ::2])
+
+
+def test_heat_needs_a_lattice_that_is_not_too_large():
+    with pytest.raises(GeometryError, match="principal-modes"):
+        HeatFlow().fit(GaussianLaw.of(torch.eye(4), Unordered(4)), generator=NO_CHANCE)
+    with pytest.raises(StepNotPossibleError, match="momentum-shell"):
+        HeatFlow().fit(Ensemble.of(torch.ones(2, 9000), Chain(9000)), generator=NO_CHANCE)
