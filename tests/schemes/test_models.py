@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from blockspin import Chain, Ensemble, Grid, Unordered
-from blockspin.errors import GeometryError, StepNotPossibleError
+from blockspin.errors import ConfigError, GeometryError, StepNotPossibleError
 from blockspin.law import GaussianLaw
+from blockspin.schemes.fisher_directions import FisherDirections
 from blockspin.schemes.heat_flow import HeatFlow
-from blockspin.testing.worlds import gaussian_field
+from blockspin.testing.worlds import gaussian_field, generic_law
 
 NO_CHANCE = torch.Generator()
 
@@ -48,3 +49,38 @@ def test_heat_needs_a_lattice_that_is_not_too_large():
         HeatFlow().fit(GaussianLaw.of(torch.eye(4), Unordered(4)), generator=NO_CHANCE)
     with pytest.raises(StepNotPossibleError, match="momentum-shell"):
         HeatFlow().fit(Ensemble.of(torch.ones(2, 9000), Chain(9000)), generator=NO_CHANCE)
+
+
+# --- Fisher directions -----------------------------------------------------------------------------------------------
+
+
+def test_gradients_are_not_centred_and_parameters_are():
+    law = GaussianLaw.of(
+        torch.diag(torch.tensor([1.0, 2.0, 3.0, 4.0])), Unordered(4), torch.tensor([[9.0], [0], [0], [0]])
+    )
+    gradients = FisherDirections(b=4).fit(law, generator=NO_CHANCE)
+    assert gradients.metric.tolist() == pytest.approx([82, 4, 3, 2], abs=1e-12)
+    assert gradients.directions[:, 0].tolist() == pytest.approx([1, 0, 0, 0], abs=1e-12)
+    parameters = FisherDirections(b=4, rows="parameters").fit(law, generator=NO_CHANCE)
+    lifted = parameters.lift(torch.zeros(1, 1, 1, dtype=torch.float64))
+    assert lifted[0, :, 0].tolist() == [9, 0, 0, 0]
+
+
+def test_a_sloppy_quadratic_keeps_its_likelihood_on_the_stiff_half(generator):
+    """Forgetting the sloppy half of a posterior costs half a nat a direction on average, and no less is possible."""
+    precision = generic_law(Unordered(12)).covariance * 50
+    law = GaussianLaw.of(torch.linalg.inv(precision), Unordered(12))
+    draws = law.sample(4000, generator=generator)
+    stiff = FisherDirections(b=2, rows="parameters").fit(law, generator=NO_CHANCE)
+    lost = (draws.values - stiff.lift(stiff.values(draws.values)))[:, :, 0].to(torch.float64)
+    cost = (lost @ precision * lost).sum(1) / 2
+    assert abs(float(cost.mean()) - 3) < 4 * float(cost.std()) / 4000**0.5
+
+
+def test_directions_that_were_not_sampled_are_not_called_stiff(generator):
+    few = generic_law(Unordered(12)).sample(8, generator=generator)
+    with pytest.raises(StepNotPossibleError, match="5 of 12 directions do not vary"):
+        FisherDirections(rows="parameters").fit(few, generator=NO_CHANCE)
+    FisherDirections(rows="gradients").fit(few, generator=NO_CHANCE)
+    with pytest.raises(ConfigError, match="gradients or parameters"):
+        FisherDirections(rows="weights")

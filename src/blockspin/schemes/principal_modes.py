@@ -115,18 +115,40 @@ class PrincipalModes(Scheme):
         kept = size // self.b
         if kept < 1:
             raise StepNotPossibleError(f"fewer than {self.b} modes are left ({size}), of which a step would keep none")
-        eigenvalues, vectors = torch.linalg.eigh(covariance)
-        rank = int((eigenvalues > eigenvalues[-1] * size * torch.finfo(torch.float32).eps).sum())
-        if kept > rank:
-            raise StepNotPossibleError(
-                f"only {rank} of {size} modes vary, fewer than the {kept} to be kept",
-                "Give more samples to fit on, or a larger b.",
-            )
-        modes = vectors.flip(1)[:, :kept]
-        largest = modes.gather(0, modes.abs().argmax(0, keepdim=True))
-        return PrincipalModesMap(mean.reshape(geometry.sites, -1), modes * largest.sign())
+        eigenvalues, modes = eigenmodes(covariance)
+        require_modes(eigenvalues, kept, torch.finfo(torch.float32).eps)
+        return PrincipalModesMap(mean.reshape(geometry.sites, -1), modes[:, :kept])
 
     @classmethod
     def examples(cls) -> tuple[PrincipalModes, ...]:
         """Return projections on a half and on a third of the modes."""
         return cls(b=2), cls(b=3)
+
+
+def eigenmodes(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the eigenvalues [size] in descending order, and eigenvectors [size, size] with a positive largest entry.
+
+    Args:
+        matrix: float64 [size, size], symmetric.
+    """
+    eigenvalues, vectors = (part.flip(-1) for part in torch.linalg.eigh(matrix))
+    return eigenvalues, vectors * vectors.gather(0, vectors.abs().argmax(0, keepdim=True)).sign()
+
+
+def require_modes(eigenvalues: Tensor, kept: int, resolution: float) -> None:
+    """Check that there are as many modes as are to be kept.
+
+    Args:
+        eigenvalues: [size], in descending order.
+        kept: How many are to be kept.
+        resolution: Rounding of the numbers that the matrix was made of, as a share of the largest.
+
+    Raises:
+        StepNotPossibleError: If fewer eigenvalues are above rounding.
+    """
+    rank = int((eigenvalues > eigenvalues[0] * len(eigenvalues) * resolution).sum())
+    if kept > rank:
+        raise StepNotPossibleError(
+            f"only {rank} of {len(eigenvalues)} modes vary, fewer than the {kept} to be kept",
+            "Give more samples to fit on, or a larger b.",
+        )
