@@ -1,14 +1,17 @@
 """Schemes made from models, on laws and samples whose answer is known: what they keep, give back and refuse."""
 
+import sys
+
 import pytest
 import torch
 
 from blockspin import Chain, Ensemble, Grid, Unordered
-from blockspin.errors import ConfigError, GeometryError, StepNotPossibleError
+from blockspin.errors import ConfigError, GeometryError, MissingDependencyError, NothingFoundError, StepNotPossibleError
 from blockspin.law import GaussianLaw
 from blockspin.schemes.fisher_directions import FisherDirections
 from blockspin.schemes.heat_flow import HeatFlow
-from blockspin.testing.worlds import gaussian_field, generic_law
+from blockspin.schemes.restricted_boltzmann import RestrictedBoltzmann
+from blockspin.testing.worlds import World, gaussian_field, generic_law, ising_ring
 
 NO_CHANCE = torch.Generator()
 
@@ -84,3 +87,67 @@ def test_directions_that_were_not_sampled_are_not_called_stiff(generator):
     FisherDirections(rows="gradients").fit(few, generator=NO_CHANCE)
     with pytest.raises(ConfigError, match="gradients or parameters"):
         FisherDirections(rows="weights")
+
+
+# --- restricted Boltzmann machine ------------------------------------------------------------------------------------
+
+
+def spins(K: float, samples: int, seed: int = 0) -> Ensemble:
+    return World("ring", ising_ring(12, K)).fields(samples, seed=seed)
+
+
+def test_a_machine_predicts_sites_that_it_has_not_seen(generator):
+    machine = RestrictedBoltzmann(epochs=20).fit(spins(0.7, 1500), generator=generator)
+    fresh = machine.log_conditionals(spins(0.7, 1500, seed=1).values).mean(1)
+    error = (float(machine.pseudo_likelihood.error) ** 2 + float(fresh.var()) / len(fresh)) ** 0.5
+    assert abs(float(machine.pseudo_likelihood.value) - float(fresh.mean())) < 4 * error
+    assert machine.gain.value > 4 * machine.gain.error
+
+
+def test_conditionals_are_those_of_the_marginal_of_the_machine(generator):
+    machine = RestrictedBoltzmann(b=3, epochs=20).fit(spins(0.7, 1000), generator=generator)
+    law = ising_ring(12, 0.0)
+    v = (law.values[:, :, 0] + 1) / 2
+    energy = v @ machine.visible_bias + torch.nn.functional.softplus(v @ machine.weights.T + machine.hidden_bias).sum(1)
+    log_p = energy - torch.logsumexp(energy, 0)
+    found = machine.log_conditionals(law.values)
+    for i in (0, 5):
+        other = torch.arange(4096) ^ (1 << (11 - i))
+        assert torch.allclose(found[:, i], log_p - torch.logaddexp(log_p, log_p[other]), atol=1e-10)
+
+
+def test_hidden_units_see_neighbours(generator):
+    """Receptive fields of a ring are local, as against the same weights on sites in any other order."""
+    machine = RestrictedBoltzmann(b=2).fit(spins(0.9, 2000), generator=generator)
+    share = machine.weights.square() / machine.weights.square().sum(1, keepdim=True)
+    distance = Chain(12).distances()
+
+    def extent(order):
+        return float(torch.einsum("hi,ij,hj->", share, distance[order][:, order], share))
+
+    shuffled = [extent(torch.randperm(12, generator=generator)) for _ in range(200)]
+    assert extent(torch.arange(12)) < min(shuffled)
+
+
+@pytest.mark.parametrize("low", [-1.0, 0.0])
+def test_a_stack_of_machines_keeps_the_two_values_of_its_field(low, generator):
+    field = spins(1.0, 2000)
+    field = field.with_values(low + (1 - low) * (field.values + 1) / 2)
+    for sites in (6, 3):
+        machine = RestrictedBoltzmann(epochs=30).fit(field, generator=generator)
+        assert float(machine.visible_mean(machine(field).values).min()) >= low
+        field = machine(field)
+        assert field.geometry.sites == sites
+        assert sorted(set(field.values.flatten().tolist())) == [low, 1.0]
+
+
+def test_what_is_not_binary_or_holds_nothing_is_refused(generator, monkeypatch):
+    with pytest.raises(StepNotPossibleError, match="sites of two values"):
+        RestrictedBoltzmann().fit(gaussian_field((6,), 0.1).sample(20, generator=generator), generator=generator)
+    with pytest.raises(NothingFoundError, match="which is nothing"):
+        RestrictedBoltzmann(epochs=5).fit(spins(0.0, 1000), generator=generator)
+    with pytest.raises(StepNotPossibleError, match="too few"):
+        RestrictedBoltzmann().fit(spins(1.0, 3), generator=generator)
+    monkeypatch.setitem(sys.modules, "sklearn.neural_network", None)
+    with pytest.raises(MissingDependencyError, match=r"blockspin\[rbm\]"):
+        RestrictedBoltzmann().fit(spins(1.0, 100), generator=generator)
