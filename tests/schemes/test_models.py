@@ -8,8 +8,10 @@ import torch
 from blockspin import Chain, Ensemble, Grid, Unordered
 from blockspin.errors import ConfigError, GeometryError, MissingDependencyError, NothingFoundError, StepNotPossibleError
 from blockspin.law import GaussianLaw
+from blockspin.schemes._bijectors import couplings_of, from_latents, new_levels, to_latents
 from blockspin.schemes.fisher_directions import FisherDirections
 from blockspin.schemes.heat_flow import HeatFlow
+from blockspin.schemes.neural_rg import NeuralRG
 from blockspin.schemes.restricted_boltzmann import RestrictedBoltzmann
 from blockspin.testing.worlds import World, gaussian_field, generic_law, ising_ring
 
@@ -151,3 +153,71 @@ def test_what_is_not_binary_or_holds_nothing_is_refused(generator, monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.neural_network", None)
     with pytest.raises(MissingDependencyError, match=r"blockspin\[rbm\]"):
         RestrictedBoltzmann().fit(spins(1.0, 100), generator=generator)
+
+
+# --- neural RG -------------------------------------------------------------------------------------------------------
+
+
+def random_levels(grid, components, generator):
+    """Return levels whose couplings do something."""
+    levels = new_levels(grid, components, hidden=5, depth=3, generator=generator)
+    for coupling in couplings_of(levels):
+        for part in (coupling.second, coupling.constant):
+            part += 0.3 * torch.randn(part.shape, dtype=part.dtype, generator=generator)
+    return levels
+
+
+@pytest.mark.parametrize(
+    ("grid", "components"), [(Chain(12), 1), (Grid((4, 6)), 2), (Grid((4, 4), periodic=False), 1), (Grid((2, 2, 2)), 1)]
+)
+def test_latents_go_back_to_the_field_and_the_volume_is_that_of_the_jacobian(grid, components, generator):
+    levels = random_levels(grid, components, generator)
+    x = torch.randn(3, grid.sites, components, dtype=torch.float64, generator=generator)
+    z, volume = to_latents(levels, x)
+    back, negative = from_latents(levels, z, components)
+    assert torch.allclose(back, x, atol=1e-10)
+    assert torch.allclose(volume, -negative, atol=1e-10)
+    for row, found in zip(x, volume, strict=True):
+        J = torch.autograd.functional.jacobian(lambda y: to_latents(levels, y[None])[0][0], row)
+        assert float(torch.linalg.slogdet(J.reshape(len(z[0]), -1))[1]) == pytest.approx(float(found), abs=1e-9)
+
+
+def test_untrained_levels_are_block_averages():
+    levels = new_levels(Grid((4, 4)), 1, hidden=3, depth=2, generator=torch.Generator().manual_seed(0))
+    x = torch.arange(16, dtype=torch.float64).reshape(1, 16, 1)
+    assert levels[0].forward(x)[0][0, :, 0].tolist() == pytest.approx([5, 9, 21, 25])
+    assert len(levels) == 2
+
+
+def test_training_finds_the_density_of_a_gaussian_field(generator):
+    """No density scores better than the field's own, and after a short training the score is near it."""
+    law = gaussian_field((4, 4), 0.3)
+    field = law.sample(3000, generator=generator)
+    machine = NeuralRG(steps=150, hidden=16, depth=2, rate=0.02).fit(field, generator=generator)
+    own = torch.distributions.MultivariateNormal(torch.zeros(16, dtype=torch.float64), law.covariance)
+    entropy = float(own.entropy()) / 16
+    assert float(machine.gain.value) > 4 * float(machine.gain.error) > 0
+    assert -0.1 < float(machine.score.value) + entropy < 4 * float(machine.score.error)
+    drawn = machine.generate(4000, generator=generator)[:, :, 0]
+    fresh = own.log_prob(drawn)
+    assert float(fresh.mean()) / 16 == pytest.approx(-entropy, abs=0.15)
+
+
+def test_a_field_without_a_density_or_a_lattice_is_refused(generator):
+    flips = World("ring", ising_ring(12, 0.5)).fields(100)
+    with pytest.raises(StepNotPossibleError, match=r"noise = 0\.1"):
+        NeuralRG().fit(flips, generator=generator)
+    with pytest.raises(GeometryError, match="no lattice"):
+        NeuralRG().fit(generic_law(Unordered(12)).sample(50, generator=generator), generator=generator)
+    with pytest.raises(StepNotPossibleError, match="do not divide into blocks of 2"):
+        NeuralRG().fit(gaussian_field((9,), 0.3).sample(50, generator=generator), generator=generator)
+    with pytest.raises(StepNotPossibleError, match=r"law\.sample"):
+        NeuralRG().fit(gaussian_field((8,), 0.3), generator=generator)
+
+
+def test_a_symmetric_density_is_the_average_over_signs(generator):
+    machine = NeuralRG(steps=3, hidden=4, depth=2).fit_action(
+        lambda x: ((x[:, :, 0] - 1) ** 2).sum(1), Grid((2, 2)), symmetric=True, generator=generator
+    )
+    x = torch.randn(5, 4, 1, dtype=torch.float64, generator=generator)
+    assert torch.allclose(machine.log_density(x), machine.log_density(-x))

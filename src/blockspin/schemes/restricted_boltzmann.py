@@ -11,24 +11,15 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
 
 from blockspin.claims import Claims, Semigroup
-from blockspin.ensemble import Ensemble, check_finite, group_of
-from blockspin.errors import (
-    ConfigError,
-    MissingDependencyError,
-    NothingFoundError,
-    StepNotPossibleError,
-    TooFewSamplesError,
-)
+from blockspin.ensemble import Ensemble
+from blockspin.errors import ConfigError, MissingDependencyError, NothingFoundError, StepNotPossibleError
 from blockspin.geometry import Geometry, Unordered
-from blockspin.law import EnumeratedLaw, GaussianLaw, Source
+from blockspin.law import GaussianLaw, Source
 from blockspin.measurement import Measurement
 from blockspin.registry import register
+from blockspin.schemes._held_out import held_out, mean_of_units, samples_of
 from blockspin.schemes.base import Map, Scheme, require_ratio
 
-DRAWS = 2000
-"""Samples that are drawn of a law to train on: the trainer knows no weights."""
-HELD = 5
-"""One unit in so many is held out of the training, to score it."""
 BATCH = 20
 """Samples a step of the training, and chains of its sampler."""
 
@@ -177,14 +168,12 @@ class RestrictedBoltzmann(Scheme):
         """Train one machine on four fifths of the units, and score it on the others."""
         if isinstance(source, GaussianLaw):
             raise _not_binary()
-        ensemble = _drawn(source, generator) if isinstance(source, EnumeratedLaw) else source
+        ensemble = samples_of(source, generator)
         low = _lower_value(ensemble)
         size = ensemble.values[0].numel()
         if size < self.b:
             raise StepNotPossibleError(f"fewer than {self.b} units are left ({size}), of which a step would keep none")
-        held = group_of(ensemble.units, HELD, chain=ensemble.chain, salt=3) == 0
-        if min(len(torch.unique(ensemble.units[part])) for part in (held, ~held)) < 2:
-            raise StepNotPossibleError(f"{len(ensemble)} samples are too few to train on and to score", "Give more.")
+        held = held_out(ensemble)
         v = (ensemble.values.flatten(1).to(torch.float64) - low) / (1 - low)
         weights, hidden_bias, visible_bias = self._trained(v[~held], generator)
         usual = (v[~held] @ weights.T + hidden_bias).mean(0)
@@ -222,16 +211,8 @@ def _trainer() -> Any:
     return BernoulliRBM
 
 
-def _drawn(law: EnumeratedLaw, generator: torch.Generator) -> Ensemble:
-    rows = torch.multinomial(law.weights, DRAWS, replacement=True, generator=generator)
-    return Ensemble.of(law.values[rows], law.geometry, units=torch.arange(DRAWS))
-
-
 def _lower_value(ensemble: Ensemble) -> float:
     """Return -1 or 0, the lower of the two values that a binary field has."""
-    if len(ensemble) < 2:
-        raise TooFewSamplesError("a machine cannot be trained on a single sample", "Give more samples.")
-    check_finite(ensemble.values, "the field that a machine is to be trained on")
     values = ensemble.values
     if bool((values.abs() == 1).all()):
         return -1.0
@@ -260,22 +241,11 @@ def _scores(
     alone = (v * up.log() + (1 - v) * (1 - up).log())[held].mean(1)
     together = machine.log_conditionals(ensemble.values[held]).mean(1)
     units, weights = ensemble.units[held], ensemble.weights[held]
-    gain = _mean_of_units(together - alone, units, weights)
+    gain = mean_of_units(together - alone, units, weights)
     if gain.value <= 2 * gain.error:
         raise NothingFoundError(
             f"the machine predicts held-out sites by {gain.value:.2g} ± {gain.error:.1g} nats a site better than "
             "independent ones, which is nothing",
             "Give more samples or epochs; there may be no correlation to find.",
         )
-    return _mean_of_units(together, units, weights), gain
-
-
-def _mean_of_units(numbers: Tensor, units: Tensor, weights: Tensor) -> Measurement:
-    """Return the weighted mean of numbers [samples], its error from the spread of the units."""
-    _, index = torch.unique(units, return_inverse=True)
-    count = int(index.max()) + 1
-    weight = torch.zeros(count, dtype=torch.float64).index_add_(0, index, weights)
-    mean = float((weights * numbers).sum() / weights.sum())
-    excess = torch.zeros(count, dtype=torch.float64).index_add_(0, index, weights * (numbers - mean))
-    error = float((excess.square().sum() * count / (count - 1)).sqrt() / weight.sum())
-    return Measurement(mean, error, "nat", count, f"spread of {count} units held out", count - 1)
+    return mean_of_units(together, units, weights), gain
