@@ -25,4 +25,4 @@ class NeuralRGTether(Tether):
     def rows(self) -> Iterator[Row]:
         """Yield bounds of -ln Z."""
         yield from variational(4, kaufman.CRITICAL_COUPLING, 0.01, steps=1000, hidden=32, depth=4, rate=0.02)
-        yield from variational(8, kaufman.CRITICAL_COUPLING, 0.02, steps=1000, hidden=32, depth=4, rate=0.02)
+        yield from variational(8, kaufman.CRITICAL_COUPLING, 0.01, steps=1000, hidden=32, depth=4, rate=0.02)
