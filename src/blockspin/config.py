@@ -135,13 +135,14 @@ class RunConfig:
             ConfigError: If it is missing or no TOML, or a field of it cannot be used.
         """
         try:
-            size = path.stat().st_size
-            if size > MAX_FILE:
-                raise ConfigError("config", str(path), f"a TOML file of at most {MAX_FILE} bytes; it has {size}.")
             with path.open("rb") as file:
-                return cls().with_options(tomllib.load(file))
-        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as reason:
-            raise ConfigError("config", str(path), f"a readable TOML file ({reason}).") from None
+                text = file.read(MAX_FILE + 1)  # not by its size: a pipe or a device tells none
+            if len(text) > MAX_FILE:
+                raise ConfigError("config", str(path), f"a TOML file of at most {MAX_FILE} bytes; it has more.")
+            given = tomllib.loads(text.decode())
+        except (OSError, ValueError, RecursionError) as reason:
+            raise ConfigError("config", str(path), f"a readable TOML file ({str(reason)[:200]}).") from None
+        return cls().with_options(given)
 
     def to_toml(self) -> str:
         """Return the complete configuration, defaults filled in."""

@@ -107,9 +107,16 @@ def _kinds(places: Sequence[Path]) -> dict[str, Part]:
     for part in parts_in(places):
         for file in (place / part.folder / MACHINE for place in places):
             if file.is_file():
-                about = json.loads(file.read_text(encoding="utf-8"))
-                found.setdefault(f"{about['processor']}, torch {about['versions'].get('torch')}", part)
+                found.setdefault(_machine(file), part)
     return found
+
+
+def _machine(file: Path) -> str:
+    try:
+        about = json.loads(file.read_text(encoding="utf-8"))
+        return f"{about['processor']}, torch {about['versions'].get('torch')}"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as reason:
+        raise MergeError(f"{file} does not say what the machine was ({reason})", "Run that part again.") from None
 
 
 def _require_agreement(found: Agreement, kind: str) -> None:

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from blockspin.engine._files import write_bytes
+from blockspin.engine._files import refuse_link, refuse_links, refuse_outward, write_bytes
 from blockspin.errors import DiskSpaceError, RunFolderError
 from blockspin.flow import Flow
 
@@ -23,12 +23,14 @@ def open_folder(folder: Path, config_toml: str, *, resume: bool) -> Path:
     """Create the folder of a new run, or reopen that of one to be finished.
 
     Raises:
-        RunFolderError: If the folder exists and this is no resumption, or it belongs to another configuration.
+        RunFolderError: If the folder exists and this is no resumption, it belongs to another configuration, or it holds
+            links, through which a folder from elsewhere would have other files written over.
     """
     path = folder / "config.toml"
     if resume:
         if not path.is_file():
             raise RunFolderError(f"{folder} holds no config.toml", "Give the folder of a run that was begun.")
+        refuse_links(folder)
         if path.read_text(encoding="utf-8") != config_toml:
             raise RunFolderError(f"{folder} was begun with another configuration", "Resume it without other options.")
         return folder
@@ -83,12 +85,20 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def write_flow(folder: Path, slug: str, flow: Flow) -> str:
-    """Write a flow as zarr under ``flows/`` and return the name of its folder."""
+    """Write a flow as zarr under ``flows/`` and return the name of its folder.
+
+    Raises:
+        RunFolderError: If the name of the flow or of a quantity leads elsewhere, or a link stands in the way.
+    """
+    data = flow.to_xarray()
+    for name in (slug, *map(str, data.variables)):
+        refuse_outward(name)
     place = folder / "flows" / f"{slug}.zarr"
     temporary = place.with_name(f".{slug}.tmp")
+    for path in (place.parent, place, temporary):
+        refuse_link(path)
     shutil.rmtree(temporary, ignore_errors=True)
     place.parent.mkdir(exist_ok=True)
-    data = flow.to_xarray()
     # labels go into the attributes: zarr has no settled type for texts of fixed length
     data = data.drop_vars("label").assign_attrs(labels=list(flow.labels))
     data.to_zarr(temporary, mode="w", consolidated=False, zarr_format=3)

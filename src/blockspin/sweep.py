@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from blockspin.config import RunConfig
+from blockspin.engine._files import refuse_links
 from blockspin.errors import BlockspinError, ConfigError
 from blockspin.material import resolved
 from blockspin.run import run
@@ -72,9 +73,11 @@ def sweep(
 
     Raises:
         ConfigError: If there are no axes, a field twice, or more than 10,000 runs.
+        RunFolderError: If the folder holds links.
     """
     combinations = list(_combinations(axes))
     out.mkdir(parents=True, exist_ok=True)
+    refuse_links(out)
     rows = []
     for number, values in enumerate(combinations, 1):
         label = ",".join(f"{key}={_label(value)}" for key, value in values.items())

@@ -1,9 +1,10 @@
-"""Files: replaced in one step, what a killed process left behind cleared away, one writer a folder."""
+"""Files: replaced in one step and never through a link, leftovers cleared away, one writer a folder."""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +22,8 @@ LOCK = "lock"
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 NOT_OFFERED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}
 """What file systems say that lock no files, or sync no folders."""
+OUTWARD = re.compile(r"[/\\\0]|^[A-Za-z]:|^\.{0,2}\Z")
+"""What the name of one file cannot hold: what leads to another folder or drive, here or elsewhere."""
 
 
 def write_bytes(path: Path, payload: bytes) -> None:
@@ -28,11 +31,12 @@ def write_bytes(path: Path, payload: bytes) -> None:
 
     Raises:
         DiskSpaceError: If the disk is full.
-        RunFolderError: If the folder is gone or must not be written to.
+        RunFolderError: If the folder is gone or must not be written to, or the file is a link.
     """
+    refuse_link(path)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with open(temporary, "wb", opener=_no_link) as file:
             _hold(file)  # until it has its name: others may clear away what nobody holds
             file.write(payload)
             file.flush()
@@ -64,12 +68,13 @@ def locked(folder: Path) -> Iterator[None]:
     """Make a folder where there is none and hold it for one writer; the system lets go of it however that one ends.
 
     Raises:
-        RunFolderError: If another process holds it, or it must not be written to.
+        RunFolderError: If another process holds it, it must not be written to, or it is a link.
         DiskSpaceError: If the disk is full.
     """
+    refuse_link(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / LOCK).open("ab")
+        file = open(folder / LOCK, "ab", opener=_no_link)
     except OSError as reason:
         raise unwritable(folder, reason) from None
     with file:
@@ -83,6 +88,40 @@ def locked(folder: Path) -> Iterator[None]:
             _release(file)
 
 
+def refuse_link(path: Path) -> None:
+    """Refuse to write where a link would lead the writing elsewhere.
+
+    Raises:
+        RunFolderError: If the path is a link; links above it are the user's own.
+    """
+    if path.is_symlink():
+        raise RunFolderError(
+            f"{path} is a link to {os.readlink(path)}, and nothing is written through links",
+            "Remove the link, or put there what it points at.",
+        )
+
+
+def refuse_links(folder: Path) -> None:
+    """Refuse to write into a folder that holds a link, at whatever depth; the folder itself may be reached by one.
+
+    Raises:
+        RunFolderError: Naming the first link.
+    """
+    for place, folders, files in os.walk(folder):
+        for name in sorted((*folders, *files)):
+            refuse_link(Path(place, name))
+
+
+def refuse_outward(name: str) -> None:
+    """Refuse a name that would be a path when a file is called by it.
+
+    Raises:
+        RunFolderError: If it holds a slash, a backslash or a null byte, begins with a drive, or is blank or dots alone.
+    """
+    if OUTWARD.search(name):
+        raise RunFolderError(f"{name[:200]!r} cannot be the name of a file", "Rename it without slashes and drives.")
+
+
 def unwritable(path: Path, reason: OSError) -> BlockspinError:
     """Return the named error for a file or folder that cannot be written."""
     if reason.errno in FULL:
@@ -91,6 +130,10 @@ def unwritable(path: Path, reason: OSError) -> BlockspinError:
         f"{path} cannot be written ({reason.strerror or reason})",
         "Give a folder that stays there and may be written to, and resume.",
     )
+
+
+def _no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def _hold(file: IO[bytes]) -> bool:

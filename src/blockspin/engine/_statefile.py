@@ -21,6 +21,8 @@ from blockspin.observables.base import Monoid, State
 
 Work = tuple[Monoid, tuple[str, ...]]
 """What is added up, and on which fields."""
+UNSOUND = (SafetensorError, ValueError, KeyError, TypeError, OverflowError, MemoryError, RecursionError)
+"""What a file that was altered, by chance or on purpose, may raise where it is read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +114,8 @@ def decode(path: Path, works: int) -> Saved:
     fingerprint, ledger, tensors = unsealed(path, "ledger")
     for key, tensor in tensors.items():
         index, _, name = key.partition("/")
+        if not (index.isascii() and index.isdigit()):
+            raise CorruptStateError(f"{path} holds {key[:40]!r}, which is of no work")
         if int(index) < works:
             states[int(index)][name] = tensor
     return Saved(fingerprint, ledger, states)
@@ -136,7 +140,7 @@ def unsealed(path: Path, key: str) -> tuple[str, list[str], dict[str, Tensor]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         fingerprint, listed, expected = about["fingerprint"], about[key], about["sha256"]
         sound = expected == checksum(json.dumps([fingerprint, *listed]), tensors)
-    except (SafetensorError, ValueError, KeyError, TypeError, OverflowError, MemoryError) as reason:
+    except UNSOUND as reason:
         raise CorruptStateError(f"{path} cannot be read ({reason})") from None
     if not sound:
         raise CorruptStateError(f"{path} does not match its checksum")

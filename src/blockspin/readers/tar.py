@@ -48,7 +48,8 @@ def read(path: Path, column: str, unit: str) -> Iterator[Item]:
         unit: The same for the member that names the unit.
 
     Raises:
-        UnreadableRecordError: If a sample lacks a member, a member is too large, no regular file, or no content.
+        UnreadableRecordError: If a sample lacks a member, a member is too large, no regular file, or no content, or its
+            name leads out of the archive.
     """
     wanted = {_split(name)[0] for name in (column, unit) if name}
     try:
@@ -93,6 +94,10 @@ def _members(path: Path) -> Iterator[tuple[str, int, Any]]:
             while (member := archive.next()) is not None:
                 archive.members.clear()  # it would remember all of them
                 where = f"{path.name}, {member.name[:200]}"
+                if member.name.startswith("/") or ".." in member.name.split(
+                    "/"
+                ):  # nothing is unpacked, but why trust it
+                    raise UnreadableRecordError(f"{where} leads out of the archive", "Write it with relative names.")
                 if not member.isdir():
                     if not member.isreg() or member.issparse() or member.size < 0:
                         raise UnreadableRecordError(f"{where} is no regular file", "Leave out links and devices.")

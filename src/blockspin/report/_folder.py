@@ -12,10 +12,13 @@ from typing import Any
 import numpy as np
 import xarray
 
+from blockspin.engine._files import refuse_outward
 from blockspin.errors import RunFolderError
 
 KEYS = {"title", "summary", "answers", "notes", "flows", "methods", "network", "data"}
 """What answers.json must hold."""
+LARGEST = 2**28
+"""Bytes that a file of the folder, or a quantity of a flow unpacked, may have."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,22 +99,30 @@ class RunFolder:
         return dict(sorted(rows.items()))
 
     def _flow(self, name: str) -> xarray.Dataset:
-        try:
-            return xarray.open_zarr(self.path / "flows" / name, consolidated=False, chunks=None)
+        refuse_outward(name)
+        try:  # of the one format that was written: others know of codecs that call programs
+            return xarray.open_zarr(self.path / "flows" / name, consolidated=False, chunks=None, zarr_format=3)
         except (OSError, ValueError):
             raise self._lacks(f"flows/{name}") from None
 
     def _json(self, name: str) -> dict[str, Any]:
         try:
             return json.loads(self._text(name))
-        except ValueError as reason:
+        except (ValueError, RecursionError) as reason:
             raise RunFolderError(f"{self.path / name} is no JSON ({reason})", "Repeat the run.") from None
 
     def _text(self, name: str) -> str:
         try:
-            return (self.path / name).read_text(encoding="utf-8")
+            with (self.path / name).open("rb") as file:
+                text = file.read(LARGEST + 1)
         except OSError:
             raise self._lacks(name) from None
+        if len(text) > LARGEST:
+            raise RunFolderError(f"{self.path / name} has more than {LARGEST} bytes", "Repeat the run.")
+        try:
+            return text.decode()
+        except UnicodeDecodeError as reason:
+            raise RunFolderError(f"{self.path / name} is not UTF-8 ({reason.reason})", "Repeat the run.") from None
 
     def _lacks(self, name: str) -> RunFolderError:
         return RunFolderError(f"{self.path} holds no {name}", f"Finish the run: blockspin run --resume {self.path}")
@@ -119,6 +130,8 @@ class RunFolder:
 
 def _series(data: xarray.Dataset, name: str, about: Mapping[str, Any]) -> Series:
     variable = data[name]
+    if 8 * variable.size > LARGEST:
+        raise RunFolderError(f"{name} of {about['name']} claims {variable.size} numbers", "Repeat the run.")
     labels = tuple(str(label) for label in data.attrs["labels"])
     value = np.asarray(variable.values, dtype=float)
     error = f"{name}:error"

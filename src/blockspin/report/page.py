@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import os
 import pkgutil
 from pathlib import Path
 
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from blockspin.engine._files import write_bytes
 from blockspin.report._folder import RunFolder
 from blockspin.report._html import Section, fill
 
@@ -22,7 +22,7 @@ def write_report(folder: Path) -> Path:
     A pure function of those files: the same folder gives the same bytes, and neither network nor data are needed.
 
     Raises:
-        RunFolderError: If the folder is not that of a finished run.
+        RunFolderError: If the folder is not that of a finished run, or must not be written to.
     """
     run = RunFolder(folder)
     page = fill(
@@ -33,15 +33,8 @@ def write_report(folder: Path) -> Path:
         script=Markup((HERE / "page.js").read_text(encoding="utf-8")),
         plotly=Markup(get_plotlyjs().replace("</script", "<\\/script")),
     )
-    place, temporary = folder / "report.html", folder / ".report.html.tmp"
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(page)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(place)
-    finally:
-        temporary.unlink(missing_ok=True)
+    place = folder / "report.html"
+    write_bytes(place, page.encode())
     return place
 
 

@@ -65,7 +65,7 @@ def _write(file: Path, folder: Path) -> None:
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
-    where: dict[str, Any] = {"gguf_file": file.name, "local_files_only": True}
+    where: dict[str, Any] = {"gguf_file": file.name, "local_files_only": True, "trust_remote_code": False}
     try:
         read = transformers.AutoModelForCausalLM.from_pretrained(str(file.parent), **where, dtype=torch.float32)
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(file.parent), **where)

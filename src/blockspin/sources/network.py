@@ -119,16 +119,24 @@ class NetworkSource(ModuleSource):
         weights: dict[str, Any] = {"dtype": getattr(torch, self.dtype)} if self.dtype else {}
         weights |= {"device_map": self.device_map} if self.device_map else {}
         try:
-            module = transformers.AutoModel.from_pretrained(name, **options, **weights)
+            weights["output_loading_info"] = True
+            module, found = transformers.AutoModel.from_pretrained(name, **options, **weights)
             reads_text = getattr(module, "main_input_name", "input_ids") == "input_ids"
             tokenizer = transformers.AutoTokenizer.from_pretrained(name, **options) if reads_text else None
-        except (OSError, ValueError, ImportError) as reason:
-            first = str(reason).strip().partition("\n")[0]
+        except Exception as reason:  # a folder that is damaged or hostile fails inside the loader in ways of its own
+            first = str(reason).strip().partition("\n")[0][:500]
+            raise MissingModelError(f"no network can be loaded from {name!r} ({first})", _remedy(reason)) from None
+        if not {name for name, _ in module.named_parameters()} - set(found["missing_keys"]):
             raise MissingModelError(
-                f"no network can be loaded from {name!r} ({first})",
-                "Give a Hugging Face id or folder, or module:factory.",
-            ) from None
+                f"no weight of {name!r} is that of its network, {type(module).__name__}", "Check its files of weights."
+            )
         return Loaded(module.eval(), tokenizer)
+
+
+def _remedy(reason: Exception) -> str:
+    if "trust_remote_code" in str(reason):
+        return "It brings code of its own: read it, and give trust_remote_code the model's name to have it run."
+    return "Give a Hugging Face id or folder, or module:factory."
 
 
 def _builtin_file(model: str) -> Path:
