@@ -17,7 +17,7 @@ from blockspin.registry import member, members, summaries
 
 MAX_TEXT = 4096
 """Longest string that a field may hold."""
-MAX_FILE = 2**20
+MAX_FILE = 2**17
 """Bytes that a file may have; none is needed that comes near it."""
 
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+SHOWN = 500
+"""Characters of a value that a message shows."""
+
 
 class BlockspinError(Exception):
     """Base of all errors raised on purpose; catching it catches nothing else.
@@ -34,6 +37,15 @@ def _rebuild(cls: type[BlockspinError], what: str, remedy: str, state: dict) -> 
     return error
 
 
+def _shown(value: object) -> str:
+    """Return a value as it is written in code, cut short where it is long."""
+    try:
+        text = repr(value)
+    except RecursionError:
+        return "a value that nests without end"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
 def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
     """Return a sentence that offers the known names closest to ``name``."""
     known = sorted(known)
@@ -48,7 +60,7 @@ class ConfigError(BlockspinError):
     """A field of the configuration has a value that cannot be used; the message says what would be accepted."""
 
     def __init__(self, field: str, value: object, accepted: str):
-        super().__init__(f"{field} = {value!r} cannot be used", f"Accepted: {accepted}")
+        super().__init__(f"{field[:SHOWN]} = {_shown(value)} cannot be used", f"Accepted: {accepted}")
         self.field, self.value = field, value
 
 

@@ -34,9 +34,9 @@ def open_folder(folder: Path, config_toml: str, *, resume: bool) -> Path:
         if path.read_text(encoding="utf-8") != config_toml:
             raise RunFolderError(f"{folder} was begun with another configuration", "Resume it without other options.")
         return folder
-    if folder.exists() and any(folder.iterdir()):
+    folder.mkdir(parents=True, exist_ok=True)  # first: of "new/../old" nothing can be told before new is there
+    if any(folder.iterdir()):
         raise RunFolderError(f"{folder} exists already", f"Finish it with --resume {folder}, or choose another --out.")
-    folder.mkdir(parents=True, exist_ok=True)
     write_text(path, config_toml)
     return folder
 
@@ -63,9 +63,9 @@ def join_folder(folder: Path, config_toml: str) -> Path:
         RunFolderError: If it belongs to another configuration, or holds something else.
     """
     if not (folder / "config.toml").is_file():
-        if folder.exists() and any(path.suffix != ".tmp" for path in folder.iterdir()):
-            raise RunFolderError(f"{folder} holds no run", "Choose another --out.")
         folder.mkdir(parents=True, exist_ok=True)
+        if any(path.suffix != ".tmp" for path in folder.iterdir()):
+            raise RunFolderError(f"{folder} holds no run", "Choose another --out.")
         write_text(folder / "config.toml", config_toml)  # several machines may do so at once: they write the same
     return open_folder(folder, config_toml, resume=True)
 

@@ -74,7 +74,7 @@ def locked(folder: Path) -> Iterator[None]:
     refuse_link(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = open(folder / LOCK, "ab", opener=_no_link)
+        file = os.fdopen(_no_link(str(folder / LOCK), os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab")
     except OSError as reason:
         raise unwritable(folder, reason) from None
     with file:

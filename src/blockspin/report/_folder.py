@@ -113,14 +113,13 @@ class RunFolder:
 
     def _text(self, name: str) -> str:
         try:
+            size = (self.path / name).stat().st_size
+            if size > LARGEST:
+                raise RunFolderError(f"{self.path / name} has {size} bytes, more than {LARGEST}", "Repeat the run.")
             with (self.path / name).open("rb") as file:
-                text = file.read(LARGEST + 1)
+                return file.read(size).decode()
         except OSError:
             raise self._lacks(name) from None
-        if len(text) > LARGEST:
-            raise RunFolderError(f"{self.path / name} has more than {LARGEST} bytes", "Repeat the run.")
-        try:
-            return text.decode()
         except UnicodeDecodeError as reason:
             raise RunFolderError(f"{self.path / name} is not UTF-8 ({reason.reason})", "Repeat the run.") from None
 
