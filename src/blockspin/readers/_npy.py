@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from io import BytesIO
 from math import prod
+from tokenize import TokenError
 from typing import IO
 
 import numpy as np
@@ -15,7 +16,7 @@ from blockspin.readers._limits import HEADER, refuse_beyond
 
 READERS = {1: (2, np.lib.format.read_array_header_1_0), 2: (4, np.lib.format.read_array_header_2_0)}
 """By version: bytes of the header's length, and its reader. Version 3 is for names of fields, which are not read."""
-BROKEN = (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, OverflowError, KeyError, OSError)
+BROKEN = (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, OverflowError, KeyError, OSError, TokenError)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,9 @@ def read(path: Path, column: str, unit: str) -> Iterator[Item]:
         metadata = parquet.read_metadata(path)
         _check_schema(pyarrow, metadata.schema.to_arrow_schema(), path, column, unit)
         rows, stored = _checked_size(metadata, path, wanted)
-        with parquet.ParquetFile(path, metadata=metadata, read_dictionary=wanted) as file:
+        plain = {chunk.path_in_schema for chunk in _chunks(metadata, wanted) if PREFIXED in chunk.encodings}
+        dictionaries = [name for name in wanted if name not in plain]  # pyarrow makes none of prefixes
+        with parquet.ParquetFile(path, metadata=metadata, read_dictionary=dictionaries) as file:
             expansion = Expansion(path.name)
             for batch in file.iter_batches(rows, columns=wanted):
                 for index in range(batch.num_rows):
@@ -69,20 +71,21 @@ def _checked_size(metadata: Any, path: Path, wanted: list[str]) -> tuple[int, in
     """
     stored = claimed = 0
     rows = ROWS
-    for group in range(metadata.num_row_groups):
-        for index in range(metadata.num_columns):
-            chunk = metadata.row_group(group).column(index)
-            if chunk.path_in_schema not in wanted:
-                continue
-            where = f"{path.name}, row group {group}"
-            size = chunk.total_uncompressed_size
-            refuse_beyond(where, "its number of bytes unpacked", size, GROUP)
-            stored, claimed = stored + chunk.total_compressed_size, claimed + size
-            if PREFIXED in chunk.encodings:
-                rows = min(rows, max(1, GROUP // max(1, size)))
+    for chunk in _chunks(metadata, wanted):
+        size = chunk.total_uncompressed_size
+        refuse_beyond(f"{path.name}, a row group", "its number of bytes unpacked", size, GROUP)
+        stored, claimed = stored + chunk.total_compressed_size, claimed + size
+        if PREFIXED in chunk.encodings:
+            rows = min(rows, max(1, GROUP // max(1, size)))
     actual = min(stored, path.stat().st_size)
     refuse_beyond(path.name, f"its number of bytes unpacked from {actual}", claimed, max(FLOOR, RATIO * actual))
     return rows, actual
+
+
+def _chunks(metadata: Any, wanted: list[str]) -> Iterator[Any]:
+    for group in range(metadata.num_row_groups):
+        columns = (metadata.row_group(group).column(index) for index in range(metadata.num_columns))
+        yield from (chunk for chunk in columns if chunk.path_in_schema in wanted)
 
 
 def _value(scalar: Any, where: str) -> Any:
