@@ -1,17 +1,24 @@
 """Every known answer of the registry is met."""
 
+import json
+
+import numpy as np
 import pytest
 
 from blockspin.errors import FitFailedError
+from blockspin.measurement import Measurement
 from blockspin.registry import members
 from blockspin.tethers import _driver
 from blockspin.tethers._driver import cost_of, run_tether, skipped_tethers, tethered_schemes
+from blockspin.tethers.base import Row
 
 FAST = [name for name, tether in members("tethers").items() if tether.fast]
 
 
 def failures(name: str) -> list[dict]:
-    return [row for row in run_tether(name) if not row["passed"]]
+    rows = run_tether(name)
+    assert json.loads(json.dumps(rows)) == rows
+    return [row for row in rows if not row["passed"]]
 
 
 @pytest.mark.parametrize("name", FAST)
@@ -59,3 +66,11 @@ def test_a_tether_that_cannot_be_computed_is_a_failed_row(monkeypatch):
     monkeypatch.setattr(_driver, "members", lambda family: {"broken": Broken})
     (row,) = run_tether("broken")
     assert (row["passed"], row["quantity"]) == (False, "it does not converge")
+
+
+def test_numbers_of_numpy_become_plain_ones():
+    one = np.float64(1)
+    for error in (np.float64(0), np.float64(0.5)):
+        row = Row("x", one, Measurement(one, error, "1"), np.float64(0.1)).to_dict()
+        assert {type(value) for value in row.values()} <= {str, float, bool, type(None)}
+        assert json.loads(json.dumps(row)) == row

@@ -30,6 +30,10 @@ class Row:
     unit: str = "1"
     asserted: bool = True
 
+    def __post_init__(self):
+        for name in ("expected", "tolerance"):  # numbers of NumPy are no JSON
+            object.__setattr__(self, name, float(getattr(self, name)))
+
     @property
     def z(self) -> float | None:
         """The deviation in errors, or None for an exact row."""
