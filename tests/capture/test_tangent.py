@@ -13,7 +13,7 @@ from blockspin.engine.base import Task, states_of_shard
 from blockspin.engine.measure import measure
 from blockspin.engine.process import Process
 from blockspin.engine.serial import Serial
-from blockspin.errors import ConfigError, ShapeError, TrainModeError, UnknownLayerError
+from blockspin.errors import ConfigError, MissingModelError, ShapeError, TrainModeError, UnknownLayerError
 from blockspin.observables._rows import Rows
 from blockspin.observables.gram import Gram
 from blockspin.spectra import tangent_kernel
@@ -122,3 +122,17 @@ def test_what_cannot_be_read_is_refused_by_name():
         over(network(), arrays(), Coordinate(), parameters=("9.*",)).tensors()
     with pytest.raises(TrainModeError):
         over(nn.Sequential(nn.Linear(6, 3), nn.Dropout(0.5)).train(), arrays(), Coordinate()).gradient(0)
+
+
+def quantised(layer):
+    layer.weight = nn.Parameter(torch.zeros(layer.weight.shape, dtype=torch.int8), requires_grad=False)
+
+
+@pytest.mark.parametrize(("change", "words"), [(lambda x: x.to("meta"), "offloaded"), (quantised, r"torch\.int8")])
+def test_parameters_without_gradients_are_refused_by_name_and_may_be_left_out(change, words):
+    module = network()
+    change(module[2])
+    with pytest.raises(MissingModelError, match=rf"the parameter 2\.weight is .*{words}"):
+        over(module, arrays(), Coordinate()).tensors()
+    left = over(module, arrays(), Coordinate(), parameters=("0.*",)).tensors()
+    assert list(left) == ["module.0.bias", "module.0.weight"]

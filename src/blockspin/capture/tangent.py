@@ -209,7 +209,7 @@ class TangentPass(Pass):
 
         Raises:
             UnknownLayerError: If a glob matches no parameter.
-            MissingModelError: If parameters are kept away (offloaded), or none of the chosen ones is real.
+            MissingModelError: If a chosen parameter is kept away (offloaded) or no real number (quantised).
         """
         known = dict(self.whole.named_parameters())
         chosen: dict[str, Tensor] = {}
@@ -218,10 +218,14 @@ class TangentPass(Pass):
             if not found:
                 raise UnknownLayerError(glob, [name.removeprefix("module.") for name in known])
             chosen |= {f"module.{name}": known[f"module.{name}"] for name in found}
-        chosen = {name: value for name, value in sorted(chosen.items()) if value.is_floating_point()}
-        if not chosen or any(value.is_meta for value in chosen.values()):
-            raise MissingModelError("the parameters have no gradients here", "Load the network whole, unquantised.")
-        return {name: value.detach() for name, value in chosen.items()}
+        for name, value in chosen.items():
+            if value.is_meta or not value.is_floating_point():
+                kind = "kept away (offloaded)" if value.is_meta else f"quantised ({value.dtype})"
+                raise MissingModelError(
+                    f"the parameter {name.removeprefix('module.')} is {kind} and has no gradient",
+                    "Load the network whole and unquantised, or choose other parameters.",
+                )
+        return {name: value.detach() for name, value in sorted(chosen.items())}
 
     def inputs(self, rows: Sequence[int]) -> dict[str, Tensor]:
         """Return the encoded inputs of some records."""
