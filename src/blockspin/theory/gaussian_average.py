@@ -145,4 +145,4 @@ def _line(nodes: int) -> tuple[Tensor, Tensor]:
     x, w = _legendre(nodes)
     x = (x + 1) * REACH / 2
     w = w * REACH / 2 * (-x.square() / 2).exp() / sqrt(2 * pi)
-    return torch.cat([-x.flip(0), x]), torch.cat([w.flip(0), w])
+    return torch.cat([-x.flip(0), x]), torch.cat([w.flip(0), w]) / (2 * w.sum())
