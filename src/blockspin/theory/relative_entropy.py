@@ -1,10 +1,13 @@
-"""Relative entropy: how distinguishable two Ising rings, or two Gaussian fields, stay under coarse-graining."""
+"""Relative entropy: how distinguishable Ising models, Gaussian fields or a network's layers are along a flow."""
 
 from __future__ import annotations
 
-from math import atanh, cosh, log, log1p, tanh
+from math import atanh, cosh, log, log1p, pi, tanh
 
 import numpy as np
+from scipy.special import ellipkm1
+
+from blockspin.theory.kaufman import onsager_log_partition
 
 
 def ising_chain(K: float, reference: float) -> float:
@@ -61,6 +64,41 @@ def gaussian_bias(sites: int, samples: int) -> float:
     Source: erdmenger2022 for the quantity.
     """
     return sites * (sites + 1) / (4 * samples)
+
+
+def ising_plane(K: float, reference: float) -> float:
+    r"""Return D(K || K_0) a spin of the infinite square lattice without field, in nats.
+
+    .. math:: (K - K_0) u(K) - \ln Z(K) + \ln Z(K_0), \qquad u = d \ln Z / dK
+
+    Valid for all couplings; u has an infinite slope, D has none, at the critical coupling. Source: erdmenger2022 for
+    the quantity, onsager1944 for Z.
+    """
+    return (K - reference) * plane_energy(K) - onsager_log_partition(K) + onsager_log_partition(reference)
+
+
+def plane_energy(K: float) -> float:
+    r"""Return u = d ln Z / dK a spin, sqrt(2) at the critical coupling.
+
+    .. math:: \coth(2K) \big[1 + \tfrac{2}{\pi} (2 \tanh^2 2K - 1)\, \mathbf{K}(k)\big]
+
+    with the complete elliptic integral, k = 2 sinh 2K / cosh^2 2K. For K > 0. Source: onsager1944.
+    """
+    odd = 2 * tanh(2 * K) ** 2 - 1
+    pull = odd * float(ellipkm1(odd**2)) if odd else 0.0  # 1 - k^2 = odd^2; odd K(k) -> 0 with it
+    return (1 + 2 / pi * pull) / tanh(2 * K)
+
+
+def network_layer(variance: float, reference: float) -> float:
+    r"""Return D a neuron between the laws N(0, q) and N(0, q_0) of two layers' pre-activations, in nats.
+
+    .. math:: \tfrac12 [q/q_0 - 1 - \ln(q/q_0)]
+
+    Of marginals, exact for infinite width, where neurons are independent; it rises to a plateau as q goes to its fixed
+    point and has no feature at the edge of chaos. For q, q_0 > 0. Source: erdmenger2022.
+    """
+    ratio = variance / reference
+    return (ratio - 1 - log(ratio)) / 2
 
 
 def _log_partition(K: float, sites: int) -> float:
