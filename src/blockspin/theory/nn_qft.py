@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 from math import pi, prod
 
 import numpy as np
@@ -190,9 +190,9 @@ def box_integral(F: Callable[[np.ndarray], np.ndarray], x: np.ndarray, cutoff: f
     reach = 8 * max(1.0, float(np.abs(x).max()))
     ends = [0.0, *(reach * 10.0**n for n in range(8) if reach * 10.0**n < cutoff), cutoff]
     t, w = np.polynomial.legendre.leggauss(nodes)
-    half = [np.array([a + (b - a) * (t + 1) / 2 for a, b in zip(ends, ends[1:], strict=False)]).ravel()]
-    weight = [np.array([(b - a) * w / 2 for a, b in zip(ends, ends[1:], strict=False)]).ravel()]
-    axis, value = np.concatenate([-half[0], half[0]]), np.concatenate([weight[0], weight[0]])
+    parts = [(a + (b - a) * (t + 1) / 2, (b - a) * w / 2) for a, b in pairwise(ends)]
+    half, weight = (np.concatenate(part) for part in zip(*parts, strict=True))
+    axis, value = np.concatenate([-half, half]), np.concatenate([weight, weight])
     d = x.shape[1]
     grid = np.stack([a.ravel() for a in np.meshgrid(*[axis] * d, indexing="ij")], axis=1)
     measure = np.prod(np.stack([a.ravel() for a in np.meshgrid(*[value] * d, indexing="ij")]), axis=0)

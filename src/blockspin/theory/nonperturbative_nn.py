@@ -1,4 +1,4 @@
-"""Non-perturbative RG of networks: flows of a quartic and a sextic coupling with the weights' scale or with a cutoff."""
+"""Non-perturbative RG of networks: a quartic and a sextic coupling, run by the weights' scale or by a cutoff."""
 
 from __future__ import annotations
 
@@ -106,8 +106,8 @@ class TruncatedFixedPoint:
 def truncated_fixed_point(dimension: float, sextic: bool) -> TruncatedFixedPoint:
     r"""Return the Wilson-Fisher fixed point of the potential expanded about zero, to fourth or to sixth order.
 
-    In closed form. In three dimensions u2 = -1/13 and nu = 0.542722, or -1/7 and 0.593218, beside 0.649562 of the whole potential
-    (``functional_rg.lpa_fixed_point``): the expansion about zero is a poor one.
+    In closed form. In three dimensions u2 = -1/13 and nu = 0.542722, or -1/7 and 0.593218, beside 0.649562 of the
+    whole potential (``functional_rg.lpa_fixed_point``): the expansion about zero is a poor one.
 
     Args:
         dimension: 2.5 <= d < 4.
