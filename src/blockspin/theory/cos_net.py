@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from math import exp
+
 import numpy as np
 from scipy.special import ive
 
 
-def kernel(r: np.ndarray, variance: float, weight_variance: float, dimension: int = 1) -> np.ndarray:
+def kernel(r: float, variance: float, weight_variance: float, dimension: int = 1) -> float:
     r"""Return :math:`G_2 = \tfrac{s^2}{2} e^{-\sigma_w^2 r^2 / 2d}` at distance r.
 
     The field is :math:`f = \sum_i a_i \cos(w_i x + b_i)`, a ~ N(0, s^2 / N), w ~ N(0, sigma_w^2 / d) and b uniform on
     the circle. Exact at every width, stationary. Source: halverson2021 for such nets, demirtas2023.
     """
-    return variance / 2 * np.exp(-weight_variance * r**2 / (2 * dimension))
+    return variance / 2 * exp(-weight_variance * r**2 / (2 * dimension))
 
 
 def connected_four(x: np.ndarray, variance: float, weight_variance: float) -> float:
@@ -27,10 +29,10 @@ def connected_four(x: np.ndarray, variance: float, weight_variance: float) -> fl
     fourth = product = 0.0
     for i, j, k, n in ((0, 1, 2, 3), (0, 2, 1, 3), (0, 3, 1, 2)):
         square = np.square(x[i] + x[j] - x[k] - x[n]).sum()
-        fourth += np.exp(-weight_variance * square / (2 * d)) / 8
-        near, far = np.linalg.norm(x[i] - x[j]), np.linalg.norm(x[k] - x[n])
+        fourth += exp(-weight_variance * square / (2 * d)) / 8
+        near, far = float(np.linalg.norm(x[i] - x[j])), float(np.linalg.norm(x[k] - x[n]))
         product += kernel(near, variance, weight_variance, d) * kernel(far, variance, weight_variance, d)
-    return float(3 * variance**2 * fourth - product)
+    return 3 * variance**2 * fourth - product
 
 
 def density(f: np.ndarray, width: int, variance: float, points: int = 4000) -> np.ndarray:

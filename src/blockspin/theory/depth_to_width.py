@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import gammaln, logsumexp
 
 WARNING = "The optimum is that of a series cut after its second term; the whole of it grows with depth for ever."
 
@@ -39,34 +40,30 @@ def information_series(block: int, coupling: float) -> float:
     return m**2 / 8 * (w**2 - (m + 10 / 3) * w**3)
 
 
-def mutual_information(block: int, log_variance: float, points: int = 2000) -> float:
+def mutual_information(block: int, log_variance: float, points: int = 1000) -> float:
     r"""Return the mutual information in nats of two blocks of m neurons that share a log-normal scale.
 
     Given the scale s, all neurons are independent N(0, s), ln s ~ N(-v/2, v): to leading order in 1 / width the law of
     a deep layer with w = exp(v) - 1. Twice the entropy of one block less that of both, from the densities of the
-    radius by Gauss-Hermite quadrature of the scale and Gauss-Legendre quadrature of the logarithm of the radius.
-    Accuracy about 1e-9 for v up to 1, 1e-6 up to 8.
+    radius by Gauss-Hermite quadrature of the scale and the trapezoidal rule, exponentially accurate here, in the
+    logarithm of the radius. Accuracy about 1e-12 for v up to 1, 1e-6 up to 8.
 
     Args:
         block: m.
         log_variance: v.
-        points: Of the radius.
+        points: Of the rule.
     """
     return 2 * _entropy(block, log_variance, points) - _entropy(2 * block, log_variance, points)
 
 
 def _entropy(m: int, v: float, points: int) -> float:
     """Return the entropy of m neurons, less the terms that cancel in the mutual information."""
-    from scipy.special import gammaln, logsumexp
-
     x, weight = np.polynomial.hermite_e.hermegauss(120)
     log_weight = np.log(weight / weight.sum(), where=weight > 0, out=np.full_like(weight, -800.0))
     log_scale = -v / 2 + np.sqrt(v) * x
-    t, w = np.polynomial.legendre.leggauss(points)
-    low, high = -v / 2 - 9 * np.sqrt(v) - 36 / m, -v / 2 + 9 * np.sqrt(v) + 6
-    y = low + (t + 1) * (high - low) / 2  # the logarithm of the squared radius
+    y = np.linspace(-v / 2 - 9 * np.sqrt(v) - 72 / m, -v / 2 + 9 * np.sqrt(v) + 6, points)  # log of the squared radius
     exponent = -0.5 * m * (np.log(2 * np.pi) + log_scale) - 0.5 * np.exp(y[:, None] - log_scale)
     log_density = logsumexp(exponent + log_weight, axis=1)
     log_sphere = np.log(2) + 0.5 * m * np.log(np.pi) - gammaln(m / 2)
     measure = np.exp(log_density + log_sphere + m * y / 2) / 2
-    return -float((measure * log_density) @ w * (high - low) / 2)
+    return -float((measure * log_density).sum() * (y[1] - y[0]))

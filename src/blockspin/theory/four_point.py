@@ -57,7 +57,7 @@ def kernel_jacobian(phi: Function, K: np.ndarray) -> np.ndarray:
     n = len(K)
     J = np.zeros((n, n, n, n))
     for a in range(n):
-        J[a, a, a, a] = average(lambda z, k=K[a, a]: phi(z).square() * (z.square() - k), K[a, a]) / (2 * K[a, a] ** 2)
+        J[a, a, a, a] = _variance_response(phi, float(K[a, a]))
         for b in range(a):
             block = K[np.ix_([a, b], [a, b])]
             if np.linalg.det(block) < 1e-8 * block[0, 0] * block[1, 1]:
@@ -71,6 +71,10 @@ def kernel_jacobian(phi: Function, K: np.ndarray) -> np.ndarray:
                     found = float((value * (pull[i] * pull[j] - inverse[i, j])).sum() / 2)
                     J[a, b, c, d] = J[b, a, c, d] = found
     return J
+
+
+def _variance_response(phi: Function, k: float) -> float:
+    return average(lambda z: phi(z).square() * (z.square() - k), k) / (2 * k**2)
 
 
 def vertices(
