@@ -34,6 +34,7 @@ class SpectralFieldTheoryTether(Tether):
             found = theory.noise_dimensions(1e-6, ratio)
             for name, limit in (("quadratic", 2 / 3), ("quartic", 1 / 3), ("sextic", 0.0), ("field", 1 / 3)):
                 yield exact(f"{name} dimension at the edge (ratio {ratio})", limit, getattr(found, name), 1e-5)
+        yield _edge(0.5)
         printed = {
             (0.01, 0.5): (0.6819, 0.3486, 0.0154),
             (0.1, 0.5): (0.8149, 0.4860, 0.1570),
@@ -57,6 +58,16 @@ class SpectralFieldTheoryTether(Tether):
             how = f"{REPEATS} independent data sets"
             measured = Measurement(values.mean(), error, n_eff=REPEATS, how=how, dof=REPEATS - 1)
             yield sampled(f"{name.replace('_', ' ')} of {SITES} sites of noise, {DOF} samples", expected, measured)
+
+
+def _edge(ratio: float) -> Row:
+    """Count modes by squared momentum 1 / lambda - 1 / lambda_max near the upper edge: they fill three dimensions."""
+    _, high = marchenko_pastur.edges(ratio)
+    x = np.geomspace(1e-5, 1e-4, 9)
+    eigenvalue = 1 / (x + 1 / high)
+    density = marchenko_pastur.density(eigenvalue, ratio) * eigenvalue**2
+    slope = np.polyfit(np.log(x), np.log(density), 1)[0]
+    return exact(f"power of the density of modes at the edge (ratio {ratio})", 0.5, slope, 0.002)
 
 
 def noise_spectra(rng: np.random.Generator) -> list[np.ndarray]:

@@ -35,7 +35,7 @@ def connected_four(x: np.ndarray, variance: float, weight_variance: float) -> fl
     return 3 * variance**2 * fourth - product
 
 
-def density(f: np.ndarray, width: int, variance: float, points: int = 4000) -> np.ndarray:
+def density(f: np.ndarray, width: int, variance: float, points: int = 800) -> np.ndarray:
     r"""Return the density of one output from its characteristic function, exact at every width of 4 and more.
 
     .. math:: \chi(t) = [e^{-q} I_0(q)]^N, \qquad q = t^2 s^2 / 4N
@@ -47,7 +47,7 @@ def density(f: np.ndarray, width: int, variance: float, points: int = 4000) -> n
         f: Values.
         width: N.
         variance: s^2; the variance of f is half of it.
-        points: Of the rule over t.
+        points: Of the trapezoidal rule over t, exponentially accurate.
 
     Source:
         demirtas2023.
@@ -55,7 +55,7 @@ def density(f: np.ndarray, width: int, variance: float, points: int = 4000) -> n
     reach = 2.0
     while ive(0, reach**2 * variance / (4 * width)) ** width > 1e-17 and reach < 1e4:
         reach *= 1.2
-    t, w = np.polynomial.legendre.leggauss(points)
-    t, w = (t + 1) * reach / 2, w * reach / 2
+    t = np.linspace(0, reach, points)
     characteristic = ive(0, t**2 * variance / (4 * width)) ** width
-    return np.cos(np.outer(f, t)) @ (w * characteristic) / np.pi
+    characteristic[0] /= 2  # the trapezoidal rule on the whole line, of which this is half
+    return np.cos(np.outer(f, t)) @ characteristic * (t[1] / np.pi)

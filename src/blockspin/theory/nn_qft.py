@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 from math import pi, prod
@@ -173,17 +172,17 @@ def quartic_coupling(hidden: Hidden, x: np.ndarray, width: int, cutoff: float, n
     Source:
         halverson2021.
     """
-    return -connected_four(hidden, x) / (24 * width * box_integral(lambda y: _product(hidden, x, y), x, cutoff, nodes))
+    return -connected_four(hidden, x) / (24 * width * vertex_integral(hidden, x, cutoff, nodes))
 
 
-def box_integral(F: Callable[[np.ndarray], np.ndarray], x: np.ndarray, cutoff: float, nodes: int = 64) -> float:
-    """Return the integral of F over the box |y_i| < cutoff in the dimension of the inputs x [n, d].
+def vertex_integral(hidden: Hidden, x: np.ndarray, cutoff: float, nodes: int = 64) -> float:
+    """Return the integral of the product of kernels K_W(x_i, y) over the box |y_i| < cutoff.
 
-    Each half axis is cut at zero and at eight times the largest input and its square, for kernels that change there.
+    Each half axis is cut at zero and at eight, eighty, ... times the largest input.
 
     Args:
-        F: Function of points [m, d].
-        x: Inputs.
+        hidden: The hidden units.
+        x: Inputs [n, d].
         cutoff: Half the side.
         nodes: Of Gauss-Legendre quadrature in each interval.
     """
@@ -196,8 +195,4 @@ def box_integral(F: Callable[[np.ndarray], np.ndarray], x: np.ndarray, cutoff: f
     d = x.shape[1]
     grid = np.stack([a.ravel() for a in np.meshgrid(*[axis] * d, indexing="ij")], axis=1)
     measure = np.prod(np.stack([a.ravel() for a in np.meshgrid(*[value] * d, indexing="ij")]), axis=0)
-    return float(F(grid) @ measure)
-
-
-def _product(hidden: Hidden, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return np.prod([hidden.kernel(point, y) for point in x], axis=0)
+    return float(np.prod([hidden.kernel(point, grid) for point in x], axis=0) @ measure)
