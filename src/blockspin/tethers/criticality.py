@@ -19,9 +19,9 @@ from blockspin.theory import criticality as theory
 from blockspin.theory import four_point
 
 DIGITS = 1e-7
-KNOWN = {
-    "GELU": (functional.gelu, 0.17292239, 1.98305826, (3 + sqrt(17)) / 2),
-    "SWISH": (functional.silu, 0.55514317, 1.98800468, 14.32017362),
+KNOWN: dict[str, tuple[Callable[[Tensor], Tensor], tuple[float, ...]]] = {
+    "GELU": (functional.gelu, (0.17292239, 1.98305826, (3 + sqrt(17)) / 2)),
+    "SWISH": (functional.silu, (0.55514317, 1.98800468, 14.32017362)),
 }
 NETWORKS, PARTS = 200_000, 20
 
@@ -37,8 +37,8 @@ class CriticalityTether(Tether):
 
     def rows(self) -> Iterator[Row]:
         """Yield critical points, universality classes, exact moments and sampled ones."""
-        for name, (phi, *known) in KNOWN.items():
-            yield from _half_stable(name, phi, known)
+        for name, (phi, point) in KNOWN.items():
+            yield from _half_stable(name, phi, point)
         for name, phi in (("sigmoid", torch.sigmoid), ("softplus", functional.softplus)):
             yield exact(f"critical points of {name}", 0, theory.critical_initialisation(phi) is not None, 0)
         for phi, known in (
@@ -63,7 +63,7 @@ def _leaky(z: Tensor) -> Tensor:
     return functional.leaky_relu(z, 0.1)
 
 
-def _half_stable(name: str, phi: Callable[[Tensor], Tensor], known: list[float]) -> Iterator[Row]:
+def _half_stable(name: str, phi: Callable[[Tensor], Tensor], known: tuple[float, ...]) -> Iterator[Row]:
     found = theory.critical_initialisation(phi)
     assert found is not None
     got = (found.bias_variance, found.weight_variance, found.kernel)
@@ -74,11 +74,14 @@ def _half_stable(name: str, phi: Callable[[Tensor], Tensor], known: list[float])
     w /= w.sum()
     cut = np.array([0.5 * (1 + erf(x / sqrt(2))) for x in z]) if name == "GELU" else 1 / (1 + np.exp(-z))
     rise = np.exp(-(z**2) / 2) / sqrt(2 * pi) if name == "GELU" else cut * (1 - cut)
-    value, bend = z * cut, cut + z * rise
+    square, bend = (z * cut) ** 2, cut + z * rise
     C_b, C_W, K = got
-    yield exact(f"K* of {name} after one layer, by another rule", K, C_b + C_W * w @ value**2, 1e-9)
-    yield exact(f"chi_par of {name}, by another rule", 1.0, C_W / (2 * K**2) * w @ (value**2 * (z**2 - K)), 1e-9)
-    yield exact(f"chi_perp of {name}, by another rule", 1.0, C_W * w @ bend**2, 1e-9)
+    for quantity, expected, value in (
+        ("K* after one layer", K, C_b + C_W * float(w @ square)),
+        ("chi_par", 1.0, C_W / (2 * K**2) * float(w @ (square * (z**2 - K)))),
+        ("chi_perp", 1.0, C_W * float(w @ bend**2)),
+    ):
+        yield exact(f"{quantity} of {name}, by another rule", expected, value, 1e-9)
 
 
 def _zero_kernel(name: str, phi: Callable[[Tensor], Tensor], kernel: float, vertex: float) -> Iterator[Row]:

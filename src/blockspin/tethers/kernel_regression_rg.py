@@ -70,7 +70,8 @@ def _regressions() -> Iterator[Row]:
     a, cuts = 0.5, (1600, 400)
     spectrum, rng = _spectrum(a), np.random.default_rng(0)
     ridges = theory.running_ridge(spectrum, RIDGE)
-    full, removed = [], {cut: [] for cut in cuts}
+    full: list[float] = []
+    removed: dict[int, list[float]] = {cut: [] for cut in cuts}
     away = {(cut, kind): 0.0 for cut in cuts for kind in ("running", "bare")}
     for _ in range(DRAWS):
         phi = rng.standard_normal((SAMPLES, MODES))

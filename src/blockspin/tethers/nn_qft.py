@@ -1,4 +1,4 @@
-"""NN-QFT: connected correlators, couplings and their flow with the cutoff, against drawn networks and other integrals."""
+"""NN-QFT: connected correlators, couplings and their flow with a cutoff, against drawn networks."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class NNQFTTether(Tether):
         yield exact("N^2 G6_c of the Gauss-net at 0", six, theory.connected_six(theory.Gauss(), zero), 1e-12 * six)
         ratio = theory.connected_four(theory.Relu(), POINTS) / float(POINTS.prod())
         yield exact("N G4_c / (x1 x2 x3 x4) of the ReLU-net", 15 / 4, ratio, 1e-12)
-        for x, known in ((0.002, 0.362465), (0.5, 0.381699), (1.0, 0.399796)):
-            found = theory.connected_four(theory.Erf(), np.full((4, 1), x))
-            yield exact(f"N G4_c of the Erf-net at {x}", known, found, 1e-6)
+        for at, known in ((0.002, 0.362465), (0.5, 0.381699), (1.0, 0.399796)):
+            found = theory.connected_four(theory.Erf(), np.full((4, 1), at))
+            yield exact(f"N G4_c of the Erf-net at {at}", known, found, 1e-6)
         yield from _couplings()
         yield from _exponents()
         for name, hidden, width, x in (

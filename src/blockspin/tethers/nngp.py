@@ -23,7 +23,7 @@ KNOWN = {
     2: (0.5975484852, 1.0346012996),
     3: (0.6758208545, 1.4040337267),
 }
-ORACLE = {
+ORACLE: dict[str, tuple[Dual, float, tuple[float, ...]]] = {
     "ReLU": (PiecewiseLinear(), 2.0, (2.11068, 1.70399, 18.6361, 5.7380)),
     "erf": (Erf(), 2.25, (1.09349, 0.04723, 28.9129, 0.1415)),
 }
@@ -45,8 +45,8 @@ class NNGPTether(Tether):
         x = torch.tensor([[1.0, 0.0], [c, (1 - c**2) ** 0.5]], dtype=torch.float64)
         for depth, (covariance, tangent) in KNOWN.items():
             found = kernels(Network(depth, PiecewiseLinear(), 2.0), x)
-            yield exact(f"covariance of ReLU, c = {c}, depth {depth}", covariance, found.covariance[0, 1], 1e-9)
-            yield exact(f"tangent kernel of ReLU, c = {c}, depth {depth}", tangent, found.tangent[0, 1], 1e-9)
+            yield exact(f"covariance of ReLU, c = {c}, depth {depth}", covariance, float(found.covariance[0, 1]), 1e-9)
+            yield exact(f"tangent kernel of ReLU, c = {c}, depth {depth}", tangent, float(found.tangent[0, 1]), 1e-9)
         data = torch.from_numpy(np.random.default_rng(0).standard_normal((1000, 784)).astype(np.float32))[:2]
         for name, (dual, weight, known) in ORACLE.items():
             found = kernels(Network(8, dual, weight, 0.01), data)
@@ -74,8 +74,9 @@ def _against_the_plane(name: str, phi: Callable[[Tensor], Tensor], dual: Dual) -
         K = C_b + C_W * both
         T = K + C_W * bent * T
     for i, j in ((0, 0), (0, 1)):
-        yield exact(f"K_{i}{j} of {name}, three layers, by another rule", K[i, j], found.covariance[i, j], ROUNDING)
-        yield exact(f"T_{i}{j} of {name}, three layers, by another rule", T[i, j], found.tangent[i, j], ROUNDING)
+        for symbol, expected, kernel in (("K", K, found.covariance), ("T", T, found.tangent)):
+            quantity = f"{symbol}_{i}{j} of {name}, three layers, by another rule"
+            yield exact(quantity, float(expected[i, j]), float(kernel[i, j]), ROUNDING)
 
 
 def _averages(phi: Callable[[Tensor], Tensor], K: Tensor) -> tuple[Tensor, Tensor]:
@@ -89,7 +90,7 @@ def _averages(phi: Callable[[Tensor], Tensor], K: Tensor) -> tuple[Tensor, Tenso
 
 
 def _drawn(name: str, phi: Callable[[Tensor], Tensor], dual: Dual, C_W: float) -> Iterator[Row]:
-    """Draw networks: at every width the kernels' means are exact for one hidden layer, and within depth / width for more.
+    """Draw networks: means of kernels are exact for one hidden layer of any width, and within depth / width for more.
 
     Outputs and all gradients are taken of each network by automatic differentiation.
     """
