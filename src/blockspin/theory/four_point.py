@@ -115,7 +115,7 @@ def connected(V: np.ndarray) -> np.ndarray:
 
     Source: roberts2022, chapter 4.
     """
-    return V + V.transpose(0, 2, 1, 3) + V.transpose(0, 3, 1, 2)
+    return V + V.transpose(0, 2, 1, 3) + V.transpose(0, 2, 3, 1)
 
 
 def scale_invariant_moment(order: int, width: int, depth: int, growth: float = 5.0) -> float:

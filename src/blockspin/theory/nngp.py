@@ -79,9 +79,8 @@ def kernels(network: Network, x: Tensor, other: Tensor | None = None) -> Kernels
             K[rows, columns], theta[rows, columns] = _tile(
                 network, K[rows, columns].clone(), [k[rows] for k in left], [k[columns] for k in right]
             )
-            if other is None and j > i:
-                K[columns, rows], theta[columns, rows] = K[rows, columns].T, theta[rows, columns].T
     if other is None:
+        K, theta = (torch.triu(kernel) + torch.triu(kernel, 1).T for kernel in (K, theta))
         K.diagonal().copy_(left[-1])
         theta.diagonal().copy_(_tangent_diagonal(network, left))
     return Kernels(K, theta)
