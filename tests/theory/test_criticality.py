@@ -32,7 +32,7 @@ def test_classes(phi, universality):
     assert criticality.parallel(phi, kernel, found.weight_variance) == pytest.approx(1, abs=1e-5)
 
 
-@pytest.mark.parametrize("phi", [torch.sigmoid, functional.softplus, torch.square, torch.cos])
+@pytest.mark.parametrize("phi", [torch.sigmoid, functional.softplus, torch.square, torch.cos, torch.exp])
 def test_activations_without_a_critical_point(phi):
     assert criticality.critical_initialisation(phi) is None
 

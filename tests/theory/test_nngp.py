@@ -11,6 +11,7 @@ from blockspin.errors import ConfigError, FitFailedError
 from blockspin.theory import nngp
 from blockspin.theory.dual_activation import Erf, PiecewiseLinear, Series
 from blockspin.theory.gaussian_average import average, pair_average, slope
+from blockspin.theory.lazy_training import descended
 
 
 def slow_relu(a, b, c):
@@ -103,3 +104,18 @@ def test_inputs_that_do_not_fit_are_refused():
         nngp.kernels(network, inputs(3), inputs(3, 5))
     with pytest.raises(ConfigError, match="no correlation"):
         nngp.kernels(network, torch.zeros(2, 3))
+
+
+def test_descent_is_that_of_explicit_steps_and_ends_at_regression():
+    x = inputs(9)
+    tangent = nngp.kernels(nngp.Network(1, Erf(), 1.5, 0.1), x).tangent[:, :6]
+    target = x[:6, 0].sin()
+    f = torch.zeros(9, dtype=torch.float64)
+    for _ in range(37):
+        f = f - 0.1 * tangent @ (f[:6] - target)
+    assert torch.allclose(descended(tangent, target, 0.1, 37), f, atol=1e-13)
+    assert torch.allclose(
+        descended(tangent, target, 0.1, 10**6), tangent @ torch.linalg.solve(tangent[:6], target), atol=1e-9
+    )
+    with pytest.raises(ConfigError, match="rate"):
+        descended(tangent, target, 10.0, 3)

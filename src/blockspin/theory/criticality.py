@@ -90,7 +90,8 @@ def critical_initialisation(phi: Function) -> Criticality | None:
         return Criticality(0.0, 1 / perpendicular(phi, 1.0), float("nan"), SCALE_INVARIANT)
     if _passes_zero(phi) and decay_coefficient(phi) < 0:
         return Criticality(0.0, 1 / perpendicular(phi, 0.0), 0.0, ZERO_KERNEL)
-    for i in np.flatnonzero((ratio[:-1] > 0) != (ratio[1:] > 0)):
+    finite = np.isfinite(ratio[:-1]) & np.isfinite(ratio[1:])  # an activation that grows like exp overflows
+    for i in np.flatnonzero(finite & ((ratio[:-1] > 0) != (ratio[1:] > 0))):
         low, high = grid[i : i + 2]
         K = brentq(lambda K: parallel(phi, K) / perpendicular(phi, K) - 1, low, high, xtol=1e-14, rtol=1e-14)
         weight = 1 / perpendicular(phi, K)
