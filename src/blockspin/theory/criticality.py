@@ -85,7 +85,9 @@ def critical_initialisation(phi: Function) -> Criticality | None:
         roberts2022, chapter 5.
     """
     grid = np.geomspace(SMALLEST, LARGEST, 121)
-    ratio = np.array([parallel(phi, K) / perpendicular(phi, K) for K in grid]) - 1
+    both = np.array([(parallel(phi, K), perpendicular(phi, K)) for K in grid])
+    with np.errstate(invalid="ignore", over="ignore"):
+        ratio = both[:, 0] / both[:, 1] - 1
     if np.abs(ratio).max() < 1e-10:
         return Criticality(0.0, 1 / perpendicular(phi, 1.0), float("nan"), SCALE_INVARIANT)
     if _passes_zero(phi) and decay_coefficient(phi) < 0:
