@@ -76,7 +76,8 @@ def critical_initialisation(phi: Function) -> Criticality | None:
 
     The ratio of the two susceptibilities is a function of K alone: 1 everywhere for scale-invariant activations, 1 at
     K = 0 where phi(0) = 0 (kept only if :math:`a_1 = s_3/s_1 + \tfrac34 (s_2/s_1)^2 < 0`), and for some smooth
-    activations at one K in between. Roots with C_b < 0 do not count. Root accurate to about 1e-10.
+    activations at one K in between. Roots with C_b < 0 do not count, nor those at which the averages are not resolved
+    (activations that grow like exp, or bend elsewhere than at zero). Root accurate to about 1e-10.
 
     Args:
         phi: Activation, in torch, smooth but for a kink at zero.
@@ -98,7 +99,7 @@ def critical_initialisation(phi: Function) -> Criticality | None:
         K = brentq(lambda K: parallel(phi, K) / perpendicular(phi, K) - 1, low, high, xtol=1e-14, rtol=1e-14)
         weight = 1 / perpendicular(phi, K)
         bias = K - weight * average(lambda z: phi(z).square(), K)
-        if bias >= 0:
+        if bias >= 0 and _resolved(phi, K):
             return Criticality(bias, weight, K, HALF_STABLE)
     return None
 
@@ -192,6 +193,12 @@ def running_couplings(
         V, K = chi**2 * V * (width / before) + fresh, C_b + C_W * square
         before = width
     return RunningCouplings(*np.array(rows).T)
+
+
+def _resolved(phi: Function, K: float) -> bool:
+    """Return whether integration by parts holds: it does not where an average is cut off, or phi jumps or bends."""
+    by_parts = average(lambda z: phi(z).square() * (z.square() - K), K) / (2 * K**2)
+    return abs(by_parts / parallel(phi, K) - 1) < 1e-6
 
 
 def _passes_zero(phi: Function) -> bool:
