@@ -7,6 +7,7 @@ import torch
 
 from blockspin import Chain, Ensemble, Grid, Unordered
 from blockspin.errors import ConfigError, GeometryError, MissingDependencyError, NothingFoundError, StepNotPossibleError
+from blockspin.flows.iterate import iterate
 from blockspin.law import GaussianLaw
 from blockspin.schemes._bijectors import couplings_of, from_latents, new_levels, to_latents
 from blockspin.schemes.fisher_directions import FisherDirections
@@ -153,6 +154,12 @@ def test_what_is_not_binary_or_holds_nothing_is_refused(generator, monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.neural_network", None)
     with pytest.raises(MissingDependencyError, match=r"blockspin\[rbm\]"):
         RestrictedBoltzmann().fit(spins(1.0, 100), generator=generator)
+
+
+def test_renormalised_fields_are_still_binary(generator):
+    flow = iterate(spins(1.0, 3000), RestrictedBoltzmann(epochs=30), generator=generator, steps=2)
+    assert [scale.ensemble.geometry.sites for scale in flow] == [12, 6, 3]
+    assert all(len(torch.unique(scale.ensemble.values)) == 2 for scale in flow)
 
 
 # --- neural RG -------------------------------------------------------------------------------------------------------

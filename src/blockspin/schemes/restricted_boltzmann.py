@@ -33,7 +33,8 @@ class RestrictedBoltzmannMap(Map):
         hidden_bias: float64 [hidden]; b.
         visible_bias: float64 [visible]; c.
         usual: float64 [hidden]; the drive W v + b of each hidden unit beyond which it counts as up.
-        low: The lower of the two values of a site, -1 or 0, in the field and in what the map gives.
+        low: The lower of the two values of a site, in the field and in what the map gives.
+        high: The higher one.
         components: Components a site.
         pseudo_likelihood: Mean of ln p(v_i | all other sites) a site, on units that were held out, in nats.
         gain: The same less that of independent sites, sample by sample; what the machine knows of correlations.
@@ -44,6 +45,7 @@ class RestrictedBoltzmannMap(Map):
     visible_bias: Tensor
     usual: Tensor
     low: float
+    high: float = 1.0
     components: int = 1
     pseudo_likelihood: Measurement | None = None
     gain: Measurement | None = None
@@ -91,10 +93,10 @@ class RestrictedBoltzmannMap(Map):
         return self._binary(values) @ self.weights.to(values.dtype).T + self.hidden_bias.to(values.dtype)
 
     def _binary(self, values: Tensor) -> Tensor:
-        return (values.flatten(1) - self.low) / (1 - self.low)
+        return (values.flatten(1) - self.low) / (self.high - self.low)
 
     def _spread(self, binary: Tensor) -> Tensor:
-        return (self.low + (1 - self.low) * binary)[:, :, None]
+        return (self.low + (self.high - self.low) * binary)[:, :, None]
 
 
 @register
@@ -121,7 +123,7 @@ class RestrictedBoltzmann(Scheme):
         rate: Learning rate, positive.
 
     Shapes:
-        in:  [samples, sites, components], values of -1 and +1, or of 0 and 1
+        in:  [samples, sites, components], of two values, such as -1 and +1 or 0 and 1
         out: [samples, floor(sites * components / b), 1], the same two values
 
     Raises:
@@ -169,15 +171,16 @@ class RestrictedBoltzmann(Scheme):
         if isinstance(source, GaussianLaw):
             raise _not_binary()
         ensemble = samples_of(source, generator)
-        low = _lower_value(ensemble)
+        low, high = _two_values(ensemble)
         size = ensemble.values[0].numel()
         if size < self.b:
             raise StepNotPossibleError(f"fewer than {self.b} units are left ({size}), of which a step would keep none")
         held = held_out(ensemble)
-        v = (ensemble.values.flatten(1).to(torch.float64) - low) / (1 - low)
+        v = (ensemble.values.flatten(1).to(torch.float64) - low) / (high - low)
         weights, hidden_bias, visible_bias = self._trained(v[~held], generator)
         usual = (v[~held] @ weights.T + hidden_bias).mean(0)
-        machine = RestrictedBoltzmannMap(weights, hidden_bias, visible_bias, usual, low, ensemble.values.shape[2])
+        components = ensemble.values.shape[2]
+        machine = RestrictedBoltzmannMap(weights, hidden_bias, visible_bias, usual, low, high, components)
         pseudo_likelihood, gain = _scores(machine, v, ensemble, held)
         return replace(machine, pseudo_likelihood=pseudo_likelihood, gain=gain)
 
@@ -211,19 +214,17 @@ def _trainer() -> Any:
     return BernoulliRBM
 
 
-def _lower_value(ensemble: Ensemble) -> float:
-    """Return -1 or 0, the lower of the two values that a binary field has."""
-    values = ensemble.values
-    if bool((values.abs() == 1).all()):
-        return -1.0
-    if bool(((values == 0) | (values == 1)).all()):
-        return 0.0
-    raise _not_binary()
+def _two_values(ensemble: Ensemble) -> tuple[float, float]:
+    """Return the two values that a binary field has; renormalised fields have others than -1 and +1."""
+    low, high = float(ensemble.values.min()), float(ensemble.values.max())
+    if low == high or not bool(((ensemble.values == low) | (ensemble.values == high)).all()):
+        raise _not_binary()
+    return low, high
 
 
 def _not_binary() -> StepNotPossibleError:
     return StepNotPossibleError(
-        "a restricted Boltzmann machine needs sites of two values, -1 and +1 or 0 and 1",
+        "a restricted Boltzmann machine needs sites of two values, such as -1 and +1",
         "Take the sign of the field, or compare it with its median, first; principal-modes needs no such thing.",
     )
 
