@@ -63,8 +63,9 @@ class RsmiInfonce(Scheme):
     Do not trust when:
         Blocks and environments are large against the number of samples: the critic then learns them by heart, training
         stops after a few passes, and the bound is far too low (64 x 64 dimers, blocks of 8 x 8: a quarter to a half of
-        a printed value). The bound is that of the best pass, which is a little high. The information comes near ln(batch), or filters of two fits differ by more than signs and mixing: the bound is
-        low wherever training stopped early, and filters of nearly equal information are exchanged freely.
+        a printed value). The bound is that of the best pass, which is a little high. The information comes near
+        ln(batch), or filters of two fits differ by more than signs and mixing: filters of nearly equal information are
+        exchanged freely.
 
     Tether:
         theory.rsmi: on the Ising chain the bound stays below I(V : E) and reaches that of the best reading.
