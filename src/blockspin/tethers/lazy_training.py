@@ -29,6 +29,7 @@ class LazyTrainingTether(Tether):
     system = "networks of finite width trained by gradient descent"
     source = "lee2020"
     fast = False
+    minutes = 0.3
 
     def rows(self) -> Iterator[Row]:
         """Yield the prediction by explicit steps, and the power with which networks approach it."""

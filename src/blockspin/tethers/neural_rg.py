@@ -21,6 +21,7 @@ class NeuralRGTether(Tether):
     source = "li2018"
     schemes = ("neural-rg",)
     fast = False
+    minutes = 5.3
 
     def rows(self) -> Iterator[Row]:
         """Yield bounds of -ln Z."""

@@ -29,6 +29,7 @@ class RsmiInfonceTether(Tether):
     source = "gokmen2021"
     schemes = ("rsmi-infonce",)
     fast = False
+    minutes = 2.0
 
     def rows(self) -> Iterator[Row]:
         """Yield what the learned reading of spins keeps (exact), whether bounds hold; the dimers are shown alone."""
