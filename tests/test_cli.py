@@ -103,7 +103,8 @@ def test_the_status_of_tethers_is_1_where_one_is_off(passed, monkeypatch, capsys
     from blockspin.cli.tethers import command
     from blockspin.tethers import _driver
 
-    monkeypatch.setattr(_driver, "run_tethers", lambda fast: [{"passed": True}, {"passed": passed}])
+    row = {"asserted": True}
+    monkeypatch.setattr(_driver, "run_tethers", lambda fast: [{**row, "passed": True}, {**row, "passed": passed}])
     monkeypatch.setattr(_driver, "skipped_tethers", lambda fast: ["slow one"] if fast else [])
     assert command(fast=True, as_json=True) == (0 if passed else 1)
     shown = json.loads(capsys.readouterr().out)

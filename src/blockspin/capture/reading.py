@@ -23,7 +23,7 @@ from blockspin.errors import BlockspinError, ConfigError
 from blockspin.representations.base import Representation, counted
 from blockspin.sources.base import Sample
 
-HEAVY = 2.0
+HEAVY = 1.25
 """How many times the cost of a batch of the shard's average records the costliest batch may have, with padding."""
 
 
@@ -136,11 +136,13 @@ class ActivationPass(Pass):
     def rows(self, shard: Shard) -> Sequence[Tensor]:
         """Return the records of each batch of a shard, sorted by length so that little is spent on padding.
 
+        The longest come first: what is too large fails at once, and what follows fits where the memory was let go.
+
         Long records come fewer to a batch, so that memory does not depend on how the longest happen to fall together.
         """
         rows, encoder = self._rows[shard], self.network.encoder
         cost = torch.tensor([encoder.cost(self.sample.records[i].content) for i in rows.tolist()])
-        order = torch.argsort(cost, stable=True)
+        order = torch.argsort(cost, descending=True, stable=True)
         heaviest = HEAVY * self.batch_size * float(cost.double().mean())
         return rows[order].split(_sizes(cost[order].tolist(), self.batch_size, heaviest))
 
@@ -211,14 +213,13 @@ class ActivationPass(Pass):
 
 
 def _sizes(costs: Sequence[int], most: int, heaviest: float) -> list[int]:
-    """Return how many records each batch takes of records sorted by cost, padded to the costliest among them."""
-    sizes, size = [], 0
-    for cost in costs:
-        if size and (size == most or (size + 1) * cost > heaviest):
-            sizes.append(size)
-            size = 0
-        size += 1
-    return [*sizes, size] if size else sizes
+    """Return how many records each batch takes of records of falling cost, padded to the first among them."""
+    sizes, start = [], 0
+    while start < len(costs):
+        size = max(1, min(most, len(costs) - start, int(heaviest // max(costs[start], 1))))
+        sizes.append(size)
+        start += size
+    return sizes
 
 
 def _shares_memory(first: Tensor, second: Tensor) -> bool:

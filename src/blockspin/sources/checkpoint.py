@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import warnings
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -58,14 +57,14 @@ def state_of(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path} is no file of a state dict by its ending", f"Give a file that ends in {known}.")
     try:
         state: Any = load_file(path) if path.suffix in SAFETENSORS else _torch_file(path)
-    except pickle.UnpicklingError as reason:
+    except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, EOFError, MemoryError) as reason:
+        raise CheckpointError(f"{path} cannot be read ({str(reason)[:200]})", "Give a whole state dict.") from None
+    except Exception as reason:  # what torch refuses to unpickle, by an error of a module that is never imported here
         first = str(reason).strip().partition("\n")[0]
         raise CheckpointError(
             f"{path} holds more than tensors, which is not read ({first})",
             "Save the state dict alone: safetensors.torch.save_file(module.state_dict(), path).",
         ) from None
-    except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, EOFError, MemoryError) as reason:
-        raise CheckpointError(f"{path} cannot be read ({str(reason)[:200]})", "Give a whole state dict.") from None
     if not isinstance(state, Mapping) or not state:
         raise CheckpointError(f"{path} holds no tensors by name", "Save module.state_dict().")
     _refuse(path, "holds what is no tensor at", _no_tensors(state), "Save module.state_dict() alone.")
