@@ -101,7 +101,9 @@ def adapted(network: TwoLayers, rule: Rule, damping: float = 0.1, steps: int = 2
         target = prior - pull(network, np.linalg.inv(precision), rule) / network.width
         new = (1 - damping) * precision + damping * target
         if np.linalg.eigvalsh(new)[0] <= 0:
-            raise FitFailedError("the hidden weights have no Gaussian law that agrees with their kernel", "widen the net")
+            raise FitFailedError(
+                "the hidden weights have no Gaussian law that agrees with their kernel", "widen the net"
+            )
         if abs(new - precision).max() < 1e-13 * abs(precision).max():
             return np.linalg.inv(new)
         precision = new
