@@ -60,7 +60,7 @@ def _sampled(width: int, output: float, weight: float) -> Iterator[Row]:
     generator = torch.Generator().manual_seed(0)
     x = torch.from_numpy(np.vstack([INPUTS, TESTED]))
     d = x.shape[1]
-    W = torch.randn(100_000, d, width, generator=generator, dtype=x.dtype) / d**0.5
+    W = torch.randn(60_000, d, width, generator=generator, dtype=x.dtype) / d**0.5
     found = draws(x @ W, torch.from_numpy(TARGETS), NOISE)
     squared = d * W[:, 0].square().mean(1)
     yield sampled(f"mean output of {width} sampled units", output, posterior_mean(found.log_evidence, found.mean[:, 0]))

@@ -50,7 +50,7 @@ def reduced_rank(shape: tuple[int, int, int], rank: int) -> Coefficient:
         return Coefficient(Fraction(M * N, 2), 1)
     eighths = -((H + r) ** 2) - M**2 - N**2 + 2 * (H + r) * (M + N) + 2 * M * N
     odd = (M + H + N + r) % 2
-    return Coefficient(Fraction(eighths + odd, 8), 2 - odd)
+    return Coefficient(Fraction(eighths + odd, 8), 1 + odd)
 
 
 def deep_linear(widths: Sequence[int], rank: int) -> Coefficient:
@@ -60,7 +60,9 @@ def deep_linear(widths: Sequence[int], rank: int) -> Coefficient:
     :math:`l \max_S M \le \sum_S M < l \min_{\bar S} M`, and :math:`a = \sum_S M - (\lceil \sum_S M / l \rceil - 1) l`,
 
     .. math:: \lambda = \frac{r (H_1 + H_{L+1}) - r^2}{2} + \frac{a (l - a)}{4 l}
-        - \frac{l (l - 1)}{4} \Big( \frac{\sum_S M}{l} \Big)^2 + \frac12 \sum_{i < j \in S} M_i M_j, \quad m = a (l - a) + 1
+        - \frac{l (l - 1)}{4} \Big( \frac{\sum_S M}{l} \Big)^2 + \frac12 \sum_{i < j \in S} M_i M_j
+
+    and m = a (l - a) + 1.
 
     Args:
         widths: H_1 (inputs) to H_{L+1} (outputs).
