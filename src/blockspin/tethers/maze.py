@@ -26,7 +26,7 @@ class MazeTether(Tether):
     system = "site-percolation mazes on the square lattice"
     source = "ringel2018"
     fast = False
-    minutes = 0.3
+    minutes = 0.1
 
     def rows(self) -> Iterator[Row]:
         """Yield the share of labels right, and the power of the side in the depth that 99% of the labels need."""
@@ -41,6 +41,7 @@ class MazeTether(Tether):
         missed = sum(d == deepest for d in depths)
         yield exact("mazes missed by one layer less", missed, short.sum(), 0.0)
         slope = _power([depths_needed(side, rng) for side in SIDES])
+        # the rare mazes of long paths approach the exponent slowly from above: the tolerance covers these sides
         yield Row("power of the side in the depth for 99%", theory.Exponents().shortest_path, slope, 0.1)
 
 
