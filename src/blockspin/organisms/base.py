@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -19,17 +19,26 @@ class Trained:
 
     Args:
         module: The trained network, in eval mode.
-        contents: Float32 [records, ...]; data that it was not trained on.
-        modality: What they are: "image" or "array".
+        contents: Data that it was not trained on: float32 [records, ...], or passages for a network that reads text.
+        modality: What they are: "text", "image" ([records, height, width, channels]) or "array".
         checkpoints: State dicts along the training, by step, the first before any; log-spaced.
-        scores: Measured qualities: "accuracy" on data not trained on.
+        scores: Measured qualities at the end, by name; the organism says which.
+        curves: The same and other qualities along the training: by name, then by step.
+        tokenizer: From passages to token numbers, for a network that reads text.
     """
 
     module: torch.nn.Module
-    contents: Tensor
+    contents: Tensor | tuple[str, ...]
     modality: str
     checkpoints: Mapping[int, Checkpoint]
     scores: Mapping[str, float]
+    curves: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+    tokenizer: Any = None
+
+    @property
+    def records(self) -> tuple[Any, ...]:
+        """The contents one by one: strings, or numpy arrays."""
+        return tuple(self.contents.numpy()) if isinstance(self.contents, Tensor) else self.contents
 
 
 class Organism(abc.ABC):
@@ -40,12 +49,18 @@ class Organism(abc.ABC):
     source: ClassVar[str]
 
     @abc.abstractmethod
+    def network(self, *, generator: torch.Generator) -> torch.nn.Module:
+        """Return the network before any training; each of its checkpoints can be loaded into it."""
+
+    @abc.abstractmethod
     def train(self, *, generator: torch.Generator) -> Trained:
         """Make the data and train the network; the global state of randomness is left alone."""
 
 
 def log_steps(total: int, count: int) -> tuple[int, ...]:
     """Return about ``count`` steps from 0 to ``total``, both included, evenly spaced in their logarithm."""
+    if total < 1:
+        return (0,)
     spaced = (
         torch.logspace(0, torch.log10(torch.tensor(float(total))).item(), max(count - 1, 2)).round().to(torch.int64)
     )
