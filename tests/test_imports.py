@@ -15,9 +15,10 @@ TABLE = {
     "theory": set(),
     "schemes": {"observables.base", "observables.covariance", "engine.base"},
     "capture": {"sources.base", "engine.base", "representations.base"},
-    "organisms": {"sources.base"},
+    "organisms": {"sources.base", "sources.kjv", "langevin"},
     "representations": {"sources.base", "capture.base"},
     "flows": {
+        "langevin",
         "schemes.base",
         "representations.base",
         "sources.base",

@@ -14,7 +14,7 @@ from blockspin.config import RunConfig
 from blockspin.errors import BlockspinError, ConfigError
 from blockspin.organisms.base import Trained
 from blockspin.readers.base import modality_of
-from blockspin.registry import member
+from blockspin.registry import member, summaries
 from blockspin.sources.base import DataSet, ModuleSource, Sample, draw_records
 
 EXAMPLE = ("builtin:minilm", "builtin:kjv")
@@ -52,9 +52,9 @@ def resolved(config: RunConfig) -> RunConfig:
     Raises:
         ConfigError: If only one of model and data is named, or a checkpoint of neither.
     """
-    if config.checkpoint and config.model in ("", ORGANISM):
+    if config.checkpoint and (not config.model or _organism(config.model)):
         raise ConfigError("checkpoint", config.checkpoint, "the model that it belongs to beside it, as model.")
-    if config.model and not config.data and config.model != ORGANISM:
+    if config.model and not config.data and not _organism(config.model):
         raise ConfigError("data", config.data, "a file or folder: the network needs something to read.")
     if config.data and not config.model:
         raise ConfigError("model", config.model, "a Hugging Face id or folder, or package.module:factory.")
@@ -70,11 +70,11 @@ def open_material(config: RunConfig) -> Material:
     trained = None
     source: ModuleSource
     data: DataSet
-    if config.model == ORGANISM:
-        organism = member("organisms", ORGANISM.partition(":")[2])()
+    if name := _organism(config.model):
+        organism = member("organisms", name)()
         trained = organism.train(generator=torch.Generator().manual_seed(config.seed))
-        source = member("sources", "given-module")(trained.module)
-        data = member("sources", "given-records")(tuple(trained.contents.numpy()), trained.modality)
+        source = member("sources", "given-module")(trained.module, trained.tokenizer)
+        data = member("sources", "given-records")(trained.records, trained.modality)
     else:
         how = {
             key: getattr(config, key) for key in ("checkpoint", "dtype", "device", "device_map", "trust_remote_code")
@@ -85,6 +85,12 @@ def open_material(config: RunConfig) -> Material:
         raise ConfigError("data", config.data, f"at least 8 records; it holds {len(sample)}.")
     recipe = NetworkRecipe(source, data.modality, config.max_tokens)
     return Material(recipe, sample, data.modality, trained)
+
+
+def _organism(model: str) -> str:
+    """Return the name of the organism that a model is, or blank."""
+    name = model.removeprefix("builtin:")
+    return name if name != model and name in summaries("organisms") else ""
 
 
 def _example_installed() -> bool:

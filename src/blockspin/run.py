@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
 
 from blockspin import gallery
 from blockspin.answer import Answer
@@ -23,6 +22,7 @@ from blockspin.material import HOW_TO_GET_THE_EXAMPLE, Material, open_material, 
 from blockspin.memory import size_of
 from blockspin.progress import Steps
 from blockspin.registry import member
+from blockspin.organisms.checkpoints import write_checkpoints
 from blockspin.report.page import write_report
 from blockspin.run_folder import manifest, open_folder, require_space, write_flow, write_json
 from blockspin.study import NETWORK, UNTRAINED, Study
@@ -146,13 +146,9 @@ def _keep_checkpoints(material: Material, folder: Path, steps: Steps) -> None:
     trained = material.trained
     if trained is None:
         return
-    steps.say(
-        f"A small network was trained on the spot (accuracy {trained.scores['accuracy']:.3f}), because the example's "
-        f"packages are not installed. For a real network: {HOW_TO_GET_THE_EXAMPLE}"
-    )
-    (folder / "checkpoints").mkdir(exist_ok=True)
-    for step, state in trained.checkpoints.items():
-        save_file(state, folder / "checkpoints" / f"step-{step:06d}.safetensors")
+    scores = ", ".join(f"{name} {value:.3f}" for name, value in trained.scores.items())
+    steps.say(f"A small network was trained on the spot ({scores}). For a real network: {HOW_TO_GET_THE_EXAMPLE}")
+    write_checkpoints(trained, folder / "checkpoints")
 
 
 def _about(study: Study) -> dict[str, Any]:

@@ -23,7 +23,9 @@ def test_the_closed_form_solves_the_equation(depth, s):
         t = deep_linear.time_to(u, s, start, depth)
         assert t == pytest.approx(by_quadrature, abs=10 * error + 1e-11)
         assert deep_linear.strength(t, s, start, depth) == pytest.approx(u, rel=1e-11)
-        path = solve_ivp(lambda _, v: [deep_linear.rate(float(v[0]), s, depth)], (0, t), [start], rtol=1e-10, atol=1e-13)
+        path = solve_ivp(
+            lambda _, v: [deep_linear.rate(float(v[0]), s, depth)], (0, t), [start], rtol=1e-10, atol=1e-13
+        )
         assert path.y[0, -1] == pytest.approx(u, rel=1e-7)
     assert deep_linear.strength(0.0, s, start, depth) == pytest.approx(start)
     assert deep_linear.strength(1e4, s, start, depth) == pytest.approx(s)
