@@ -36,7 +36,7 @@ class KernelAdaptationTether(Tether):
             yield exact(f"d Sigma_00 of {width} units", weight, 4 * Sigma[0, 0], 1e-5)
             K = theory.kernel(network, Sigma, rule)
             mean = K[p, :p] @ np.linalg.solve(K[:p, :p] + NOISE * np.eye(p), TARGETS)
-            yield exact(f"mean output of the adapted kernel, {width} units", output, mean, 1e-5)
+            yield exact(f"mean output of the adapted kernel, {width} units", output, float(mean), 1e-5)
             if width in (20, 100):
                 gap = 4 * (weight_covariance(task(width))[0, 0] - Sigma[0, 0]) * width**2
                 yield exact(f"gap to the exact posterior times N^2, {width} units (5 to 7)", 6.0, gap, 1.0)

@@ -31,7 +31,12 @@ class LearningCoefficientTether(Tether):
         cases = [(M, H, N, r) for M, H, N in product(range(1, 8), repeat=3) for r in range(min(M, H, N) + 1)]
         same = sum(theory.reduced_rank(c[:3], c[3]) == theory.deep_linear(c[:3], c[3]) for c in cases)
         yield exact("networks of one hidden layer on which two formulas agree", len(cases), same, 0.0)
-        known = {((5, 3, 5), 0): 6.5, ((5, 3, 5), 3): 10.5, ((4, 3, 8), 3): 13.5, ((3, 8, 4), 3): 6.0}
+        known: dict[tuple[tuple[int, ...], int], float] = {
+            ((5, 3, 5), 0): 6.5,
+            ((5, 3, 5), 3): 10.5,
+            ((4, 3, 8), 3): 13.5,
+            ((3, 8, 4), 3): 6.0,
+        }
         known |= {((2, 2, 2, 2), 0): 1.5, ((2, 2, 2, 2), 1): 2.0, ((4,) * 4, 2): 7.5, ((10, 5, 3, 10), 3): 25.5}
         for (widths, rank), value in known.items():
             found = theory.deep_linear(widths, rank)

@@ -36,10 +36,12 @@ class MazeTether(Tether):
         deepest = max(d for d in depths if d is not None)
         label = torch.tensor([d is not None for d in depths])
         right = network(torch.from_numpy(mazes), deepest) == label
-        yield exact(f"share of {SOLVED} mazes solved at the depth of the longest path", 1.0, right.double().mean(), 0.0)
+        yield exact(
+            f"share of {SOLVED} mazes solved at the depth of the longest path", 1.0, float(right.double().mean()), 0.0
+        )
         short = network(torch.from_numpy(mazes), deepest - 1) != label
         missed = sum(d == deepest for d in depths)
-        yield exact("mazes missed by one layer less", missed, short.sum(), 0.0)
+        yield exact("mazes missed by one layer less", missed, int(short.sum()), 0.0)
         slope = _power([depths_needed(side, rng) for side in SIDES])
         # the rare mazes of long paths approach the exponent slowly from above: the tolerance covers these sides
         yield Row("power of the side in the depth for 99%", theory.Exponents().shortest_path, slope, 0.1)
@@ -86,8 +88,8 @@ def depths_needed(side: int, rng: np.random.Generator) -> np.ndarray:
         if (new == h).all():
             break
         h = new
-    on = np.array(on)
-    late = (on[-1] - on) / (64 * WORDS / GROUPS)  # labels still wrong at each depth
+    reached = np.array(on)
+    late = (reached[-1] - reached) / (64 * WORDS / GROUPS)  # labels still wrong at each depth
     depth = np.arange(len(on), dtype=float)
     return np.array([np.interp(-0.01, -late[:, g], depth) for g in range(GROUPS)])
 

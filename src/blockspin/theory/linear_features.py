@@ -109,8 +109,8 @@ def weight_covariance(task: Task) -> np.ndarray:
         Sigma = Q / d * np.eye(d) - (Q / d) ** 2 * task.inputs.T @ np.linalg.solve(A, task.inputs)
         return (np.outer(mu, mu) + Sigma) / Q
 
-    found = np.zeros((d, d))
-    for i in range(d):
-        for j in range(i + 1):
-            found[i, j] = found[j, i] = mean_over_scales(task, lambda Q, i=i, j=j: aligned(Q)[i, j])  # type: ignore[misc]
+    def entry(i: int, j: int) -> float:
+        return mean_over_scales(task, lambda Q: float(aligned(Q)[i, j]))
+
+    found = np.array([[entry(max(i, j), min(i, j)) for j in range(d)] for i in range(d)])
     return (N - 1) / N * np.eye(d) / d + found / N
