@@ -84,7 +84,8 @@ def depths_needed(side: int, rng: np.random.Generator) -> np.ndarray:
             new[:, to] |= h[:, fro]
             new[:, :, to] |= h[:, :, fro]
         new &= words
-        on.append(np.bitwise_count(h[:, side // 2, side // 2]).reshape(GROUPS, -1).sum(1))
+        centre = np.ascontiguousarray(h[:, side // 2, side // 2]).view(np.uint8)
+        on.append(np.unpackbits(centre).reshape(GROUPS, -1).sum(1, dtype=int))
         if (new == h).all():
             break
         h = new
