@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-
 from blockspin import gallery
 from blockspin.answer import Answer
 from blockspin.budget import disk_needed, memory_needed, within
@@ -20,9 +19,9 @@ from blockspin.engine._threads import torch_threads
 from blockspin.flow import Flow
 from blockspin.material import HOW_TO_GET_THE_EXAMPLE, Material, open_material, resolved
 from blockspin.memory import size_of
+from blockspin.organisms.checkpoints import write_checkpoints
 from blockspin.progress import Steps
 from blockspin.registry import member
-from blockspin.organisms.checkpoints import write_checkpoints
 from blockspin.report.page import write_report
 from blockspin.run_folder import manifest, open_folder, require_space, write_flow, write_json
 from blockspin.study import NETWORK, UNTRAINED, Study

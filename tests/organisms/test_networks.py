@@ -64,10 +64,10 @@ def test_pictures_are_told_apart(data):
 
 
 def test_a_decoder_sees_no_later_character_and_learns():
-    organism = member("organisms", "char-transformer")(width=16, layers=2, heads=2, context=16, steps=60)
+    organism = member("organisms", "char-transformer")(layers=1, context=32, steps=200)
     found = organism.train(generator=generator())
     assert found.curves["test_loss"][0] == pytest.approx(math.log(97), abs=0.3)
-    assert found.scores["test_loss"] < 3.3
+    assert found.scores["test_loss"] < 2.9  # what single characters cost, without any context
     batch = found.tokenizer(["In the beginning", "was"], padding=True, max_length=16)
     alone = found.tokenizer(["was"])
     with torch.no_grad():
@@ -114,7 +114,7 @@ def test_chains_around_a_quadratic_minimum_have_its_mean_loss():
     k = how.inverse_temperature + how.localisation
     exact = 3 / 2 / (k * (1 - how.size * k / 2))
     assert float(found.mean()) == pytest.approx(exact, abs=4 * float(found.std()) / 20)
-    assert float(net.weight.abs().max()) == 0
+    assert float(net.weight.detach().abs().max()) == 0
 
 
 def linear_posterior(width: int) -> tuple[float, float]:

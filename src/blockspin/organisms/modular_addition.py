@@ -49,7 +49,7 @@ class ModularAddition(Organism):
     fraction: float = 0.6
     rate: float = 0.005
     decay: float = 1.0
-    steps: int = 1000
+    steps: int = 2000
 
     def network(self, *, generator: torch.Generator) -> nn.Module:
         """Return the network [2 p, width, p] without biases, its weights of variance 1 / (3 fan-in)."""
