@@ -36,8 +36,8 @@ class Characters:
         """Return input_ids, attention_mask and special_tokens_mask: lists for one text, tensors for several."""
         longest = min(self.context, max_length or self.context)
         if isinstance(texts, str):
-            ids = numbers(texts[:longest]).tolist()
-            return {"input_ids": ids, "attention_mask": [1] * len(ids), "special_tokens_mask": [0] * len(ids)}
+            one = numbers(texts[:longest]).tolist()
+            return {"input_ids": one, "attention_mask": [1] * len(one), "special_tokens_mask": [0] * len(one)}
         rows = [numbers(text[:longest]) for text in texts]
         ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PADDING)
         present = torch.arange(ids.shape[1]) < torch.tensor([len(row) for row in rows])[:, None]

@@ -99,7 +99,8 @@ class Langevin(Organism):
         net = self.network(generator=generator)
         points, y = torch.tensor(INPUTS[self.activation]), torch.tensor(TARGETS[self.activation])
         saved, checkpoints = log_steps(self.steps, 10), dict[int, Checkpoint]()
-        sums, curves = torch.zeros(2, self.chains, dtype=torch.float64), {"prediction": {}, "rescaling": {}}
+        sums = torch.zeros(2, self.chains, dtype=torch.float64)
+        curves: dict[str, dict[int, float]] = {"prediction": {}, "rescaling": {}}
         for step in range(self.steps + 1):
             out = net(points)
             now = torch.stack([out[3], net.outer.square().mean(1)]).detach().to(torch.float64)
@@ -112,7 +113,7 @@ class Langevin(Organism):
             if step < self.steps:
                 self._step(net, (out[:3] - y[:, None]).square().sum() / 2, generator)
         means = sums / (self.steps - self.steps // 2)
-        scores = {}
+        scores: dict[str, float] = {}
         for name, row in zip(curves, means, strict=True):
             scores |= {name: float(row.mean()), f"{name}_error": float(row.std() / self.chains**0.5)}
         return Trained(net.eval(), points, "array", checkpoints, scores, curves)
