@@ -1,0 +1,125 @@
+"""Training: the flow of a network's representation from checkpoint to checkpoint."""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from blockspin.errors import CheckpointError
+from blockspin.flow import Axis, Direction, Flow, Scale
+from blockspin.measurement import Measurement
+
+STATES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
+"""Endings of files that hold a state dict."""
+AXIS = Axis("training", "steps", Direction.UNKNOWN)
+Numbers = Mapping[str, Mapping[str, Measurement]]
+"""What was measured at one checkpoint: {layer: {"observable/quantity": measurement}}."""
+
+
+@dataclass(frozen=True, order=True)
+class Checkpoint:
+    """A network at one moment of its training.
+
+    Args:
+        step: The number of training steps that it has had.
+        path: A file that holds its state dict, or a folder that ``save_pretrained`` wrote.
+    """
+
+    step: int
+    path: Path
+
+    @property
+    def label(self) -> str:
+        """Its name for a person."""
+        return f"step {self.step}"
+
+
+def checkpoints_of(places: str | Path | Sequence[str | Path]) -> tuple[Checkpoint, ...]:
+    """Find the checkpoints of a training, in the order of their steps.
+
+    The step is the last number in the name: ``step-000400.safetensors``, ``model_400.pt``, or a folder
+    ``checkpoint-400`` with a config.json. Names are put in order as numbers, not as texts. Nothing is opened.
+
+    Args:
+        places: A folder, a pattern, or the checkpoints one by one.
+
+    Raises:
+        CheckpointError: If fewer than two are found, a name has no number, or two have the same.
+    """
+    listed = _listed(places) if isinstance(places, str | Path) else [Path(place).expanduser() for place in places]
+    found = sorted(Checkpoint(step_of(path), path) for path in listed)
+    if len(found) < 2:
+        raise CheckpointError(
+            f"{len(found)} checkpoint(s) at {places}",
+            f"Give a folder or pattern of at least two state dicts ({', '.join(STATES)}) or folders checkpoint-STEP.",
+        )
+    for first, second in zip(found, found[1:], strict=False):
+        if first.step == second.step:
+            raise CheckpointError(
+                f"{first.path.name} and {second.path.name} are both of step {first.step}", "Give one of each step."
+            )
+    return tuple(found)
+
+
+def step_of(path: Path) -> int:
+    """Return the training step that a file or folder is named after: the last number in its name.
+
+    Raises:
+        CheckpointError: If there is none.
+    """
+    name = path.name if path.is_dir() else path.stem
+    numbers = re.findall(r"\d+", name)
+    if not numbers:
+        raise CheckpointError(f"{path.name} has no number of steps in its name", "Name it as step-400.safetensors.")
+    return int(numbers[-1])
+
+
+def training_flow(name: str, numbers: Mapping[int, Mapping[str, Measurement]]) -> Flow:
+    """Return the implicit flow over training of one layer, or of a network as a whole.
+
+    Positions are training steps. Its direction is not known beforehand and it has no length.
+
+    Args:
+        name: What flows: the path of a layer.
+        numbers: What was measured at each step, {step: {"observable/quantity": measurement}}.
+    """
+    scales = (Scale(float(step), f"step {step}", measurements=dict(numbers[step])) for step in sorted(numbers))
+    return Flow(name, AXIS, tuple(scales))
+
+
+def by_layer(rows: Mapping[int, Numbers]) -> dict[str, Flow]:
+    """Return the flow over training of every layer, from what was measured over depth at every step.
+
+    Args:
+        rows: {step: {layer: numbers}}; a layer is left out of the steps that have no numbers of it.
+    """
+    layers = dict.fromkeys(layer for row in rows.values() for layer in row)
+    return {
+        layer: training_flow(layer, {step: row[layer] for step, row in rows.items() if layer in row})
+        for layer in layers
+    }
+
+
+def _listed(place: str | Path) -> list[Path]:
+    """Return what a folder or a pattern holds that can be a checkpoint."""
+    path = Path(place).expanduser()
+    found = path.iterdir() if path.is_dir() else (Path(name) for name in glob.glob(str(path)))
+    return [item for item in found if item.suffix in STATES or (item / "config.json").is_file()]
+
+
+def joined(name: str, flows: Mapping[str, Flow]) -> Flow:
+    """Return the flows of all layers as one, each number named after its layer: "cka/with_last of net.0".
+
+    Args:
+        name: What flows: the network as a whole.
+        flows: Flows over training, by layer.
+    """
+    rows: dict[int, dict[str, Measurement]] = {}
+    for layer, flow in flows.items():
+        for scale in flow:
+            named = {f"{key} of {layer}": number for key, number in scale.measurements.items()}
+            rows.setdefault(int(scale.position), {}).update(named)
+    return training_flow(name, rows)
