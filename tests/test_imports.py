@@ -51,7 +51,7 @@ FREE = {"tethers": {"cli", "report"}, "cli": set()}
 """Folders that may import anything but these."""
 DRIVERS = {
     *("config", "options", "run", "study", "material", "controls", "gallery", "summary", "progress", "run_folder"),
-    *("budget", "memory", "divided", "sweep", "ruler", "contents"),
+    *("budget", "memory", "divided", "sweep", "ruler", "contents", "training_run", "targets"),
 }
 """What carries out a run: nobody else imports it."""
 LOOK_UP = {"tethers", "cli"}

@@ -51,6 +51,10 @@ class RunConfig:
     checkpoint: str = option(
         "", "State dict (safetensors, pt, bin) that is put into the model; blank for the weights it comes with."
     )
+    checkpoints: str = option(
+        "", "Folder or pattern of state dicts, or of folders checkpoint-STEP, along the model's training; blank for none."
+    )
+    targets: str = option("", "Field, column or array of the data file that holds what is to be predicted, if any.")
     data: str = option(
         "",
         "File (txt, jsonl, parquet, npy, npz, tar), folder, pattern, or datasets:NAME; blank for the example's.",

@@ -12,10 +12,11 @@ import torch
 from blockspin.capture.recipe import NetworkRecipe
 from blockspin.config import RunConfig
 from blockspin.errors import BlockspinError, ConfigError
+from blockspin.flows.training import Checkpoint, checkpoints_of
 from blockspin.organisms.base import Trained
 from blockspin.readers.base import modality_of
-from blockspin.registry import member, summaries
-from blockspin.sources.base import DataSet, ModuleSource, Sample, draw_records
+from blockspin.registry import member
+from blockspin.sources.base import DataSet, ModuleSource, Sample, draw_records, occurrence_of
 
 EXAMPLE = ("builtin:minilm", "builtin:kjv")
 ORGANISM = "builtin:cluster-tree"
@@ -52,7 +53,10 @@ def resolved(config: RunConfig) -> RunConfig:
     Raises:
         ConfigError: If only one of model and data is named, or a checkpoint of neither.
     """
-    if config.checkpoint and (not config.model or _organism(config.model)):
+    if config.checkpoints and (config.model in ("", ORGANISM) or config.checkpoint):
+        accepted = "the model that they belong to beside them, as model, and no checkpoint: the last one is read."
+        raise ConfigError("checkpoints", config.checkpoints, accepted)
+    if config.checkpoint and config.model in ("", ORGANISM):
         raise ConfigError("checkpoint", config.checkpoint, "the model that it belongs to beside it, as model.")
     if config.model and not config.data and not _organism(config.model):
         raise ConfigError("data", config.data, "a file or folder: the network needs something to read.")
@@ -76,10 +80,7 @@ def open_material(config: RunConfig) -> Material:
         source = member("sources", "given-module")(trained.module, trained.tokenizer)
         data = member("sources", "given-records")(trained.records, trained.modality)
     else:
-        how = {
-            key: getattr(config, key) for key in ("checkpoint", "dtype", "device", "device_map", "trust_remote_code")
-        }
-        source, data = member("sources", "network")(config.model, **how), _data(config)
+        source, data = _network(config), _data(config)
     sample = draw_records(data, config.samples)
     if len(sample) < 8:
         raise ConfigError("data", config.data, f"at least 8 records; it holds {len(sample)}.")
@@ -87,10 +88,45 @@ def open_material(config: RunConfig) -> Material:
     return Material(recipe, sample, data.modality, trained)
 
 
-def _organism(model: str) -> str:
-    """Return the name of the organism that a model is, or blank."""
-    name = model.removeprefix("builtin:")
-    return name if name != model and name in summaries("organisms") else ""
+def _network(config: RunConfig) -> ModuleSource:
+    """Return the network: at the last checkpoint of its training, where that is given."""
+    if config.checkpoints:
+        return network_at(config, checkpoints_of(config.checkpoints)[-1])
+    return member("sources", "network")(config.model, **_opened(config), checkpoint=config.checkpoint)
+
+
+def network_at(config: RunConfig, checkpoint: Checkpoint) -> ModuleSource:
+    """Return the network at a checkpoint: the model with that state dict, or what ``save_pretrained`` wrote."""
+    network, path = member("sources", "network"), str(checkpoint.path)
+    if checkpoint.path.is_dir():
+        own = {"trust_remote_code": path} if config.trust_remote_code else {}
+        return network(path, **{**_opened(config), **own})
+    return network(config.model, **_opened(config), checkpoint=path)
+
+
+def _opened(config: RunConfig) -> dict[str, str]:
+    return {key: getattr(config, key) for key in ("dtype", "device", "device_map", "trust_remote_code")}
+
+
+def targets_of(config: RunConfig, sample: Sample) -> dict[int, Any]:
+    """Return what is to be predicted for each record that was drawn, by its id; nothing where no targets are named.
+
+    The data are read once more, and the targets beside them, so that both are in the order of the file.
+
+    Raises:
+        ConfigError: If there are fewer targets than records.
+    """
+    if not config.targets:
+        return {}
+    wanted, seen, found = set(sample.ids.tolist()), dict[int, int](), dict[int, Any]()
+    named = _data(replace(config, column=config.targets)).records()
+    for record in _data(config).records():
+        target, key = next(named, None), occurrence_of(record, seen)
+        if target is None:
+            raise ConfigError("targets", config.targets, "a column with as many entries as there are records.")
+        if key in wanted:
+            found[key] = target.content
+    return found
 
 
 def _example_installed() -> bool:

@@ -26,6 +26,7 @@ from blockspin.report.page import write_report
 from blockspin.run_folder import manifest, open_folder, require_space, write_flow, write_json
 from blockspin.study import NETWORK, UNTRAINED, Study
 from blockspin.summary import answers_file
+from blockspin.training_run import trajectory
 
 QUESTION = "retrace"
 
@@ -113,7 +114,13 @@ def carry_out(study: Study, folder: Path, merged: Sequence[str] = ()) -> None:
         answer = question.ask(network, explicit, controls=controls, generator=study.generator(4))
     flows = {"network": network, "untrained": untrained, "explicit": explicit, "exchanged": exchanged}
     about = {**_about(study), "untrained": passes[UNTRAINED].network.how}
-    _write(study, folder, answer, flows, about, merged)
+    answers = [answer]
+    if study.config.checkpoints:
+        training = trajectory(study, folder)
+        flows |= training.flows()
+        answers += [] if training.answer is None else [training.answer]
+        about["training_notes"] = list(training.notes)
+    _write(study, folder, answers, flows, about, merged)
     if not study.config.keep_states:
         shutil.rmtree(folder / "states", ignore_errors=True)
 
@@ -121,7 +128,7 @@ def carry_out(study: Study, folder: Path, merged: Sequence[str] = ()) -> None:
 def _write(
     study: Study,
     folder: Path,
-    answer: Answer,
+    answers: Sequence[Answer],
     flows: Mapping[str, Flow],
     about: Mapping[str, Any],
     parts: Sequence[str],
@@ -129,7 +136,7 @@ def _write(
     with study.steps.step("writing the run folder"):
         for slug, flow in flows.items():
             write_flow(folder, slug, flow)
-        write_json(folder / "answers.json", answers_file(answer, flows, study.config.scheme, about))
+        write_json(folder / "answers.json", answers_file(answers, flows, study.config.scheme, about))
         contents, modality = study.contents(), study.material.modality
         shown = gallery.levels(flows["explicit"], contents, modality, generator=study.generator(5))
         write_json(folder / "levels.json", shown)
@@ -156,6 +163,7 @@ def _about(study: Study) -> dict[str, Any]:
         "network": {
             "name": study.config.model,
             "checkpoint": study.config.checkpoint,
+            "checkpoints": study.config.checkpoints,
             "class": type(module).__name__,
             "parameters": sum(parameter.numel() for parameter in module.parameters()),
             "layers": list(study.reading.layers),

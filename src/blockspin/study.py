@@ -107,7 +107,8 @@ class Study:
         with suppress(NothingFoundError):
             self.config.scheme.fit(ensemble, generator=self.generator(0))
 
-    def _ruler(self) -> Ruler:
+    def ruler(self) -> Ruler:
+        """Return how ensembles in memory are measured."""
         return Ruler(self.config.groups, self.config.threads, self.kernels, self.generator(1).initial_seed())
 
     def generator(self, stream: int) -> torch.Generator:
@@ -127,7 +128,7 @@ class Study:
             whole = member("representations", self._data_reading())().ensemble(self.material.sample)
             state = accumulate(self._rows_of(len(whole)).monoid, whole)
             shape = whole.values.shape[1:]
-            return self._split(_ensemble(state, shape, whole.geometry))[1]
+            return self._split(ensemble_of(state, shape, whole.geometry))[1]
 
     def data_width(self) -> int:
         """Return the sites and components that the data have as an ensemble of their own; 0 where they make none."""
@@ -196,7 +197,7 @@ class Study:
             if data is not None:
                 ensembles = {DATA: data, **ensembles}
             numbers = {names[0]: found for names, found in possible(measured, numbered, advance).items()}
-            update(numbers, self._ruler().similarities(ensembles))
+            update(numbers, self.ruler().similarities(ensembles))
         return depth_flow(name, ensembles, numbers), split[reading.layers[-1]]
 
     def _rows_of(self, count: int) -> Any:
@@ -205,7 +206,7 @@ class Study:
 
     def _whole(self, task: Task, measured: Measured) -> Ensemble:
         state, shape = measured.state(task), self.shapes[task.names[0]]
-        return _ensemble(state, shape, self._geometry(state["first"].reshape(-1, *shape)))
+        return ensemble_of(state, shape, self._geometry(state["first"].reshape(-1, *shape)))
 
     def _geometry(self, field: torch.Tensor) -> Geometry:
         return self.reading.representation.geometry(field)
@@ -237,7 +238,7 @@ class Study:
         scheme = self.config.scheme
         with self.steps.step(f"coarse-graining by {scheme.name}"):
             forth, back = (
-                self._ruler().levels(
+                self.ruler().levels(
                     iterate(pair, scheme, generator=self.generator(2), steps=self.config.steps or None, name=name)
                 )
                 for pair, name in ((parts, scheme.name), (parts[::-1], f"{scheme.name}, parts exchanged"))
@@ -250,6 +251,7 @@ def slug(name: str) -> str:
     return name.replace(" ", "-")
 
 
-def _ensemble(state: Mapping[str, torch.Tensor], shape: torch.Size, geometry: Geometry) -> Ensemble:
+def ensemble_of(state: Mapping[str, torch.Tensor], shape: torch.Size, geometry: Geometry) -> Ensemble:
+    """Return the samples that a state keeps as an ensemble, each of a shape [sites, components]."""
     values = state["first"].reshape(-1, *shape)
     return Ensemble(Batch(values, state["ids"], state["units"], state["weights"]), geometry)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from blockspin.answer import Answer
@@ -13,29 +13,32 @@ from blockspin.tethers.base import Tether
 
 ROLES = {"network": "implicit", "untrained": "control", "explicit": "explicit", "exchanged": "exchanged"}
 WIDTH = "participation-ratio/debiased"
+LAZY = "cka/tangent_with_first"
 KEPT = "reconstruction/variance_kept"
 
 
-def answers_file(answer: Answer, flows: Mapping[str, Flow], scheme: Any, about: Mapping[str, Any]) -> dict[str, Any]:
+def answers_file(
+    answers: Sequence[Answer], flows: Mapping[str, Flow], scheme: Any, about: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return the contents of answers.json: plain values, the same for the same run."""
     network = about["network"]
     return {
         "format": 1,
         "title": f"{network['name']} on {about['data']['name']}",
-        "summary": _sentences(answer, flows),
-        "answers": [answer.to_dict()],
+        "summary": _sentences(answers, flows),
+        "answers": [answer.to_dict() for answer in answers],
         "notes": _notes(flows, about),
         "flows": [
-            {"file": f"{slug}.zarr", "name": flow.name, "role": ROLES[slug], "labels": list(flow.labels)}
+            {"file": f"{slug}.zarr", "name": flow.name, "role": ROLES.get(slug, "training"), "labels": list(flow.labels)}
             for slug, flow in flows.items()
         ],
-        "methods": _methods(answer, flows, scheme),
+        "methods": _methods(answers, flows, scheme),
         **about,
     }
 
 
-def _sentences(answer: Answer, flows: Mapping[str, Flow]) -> list[str]:
-    rows = [answer.statement]
+def _sentences(answers: Sequence[Answer], flows: Mapping[str, Flow]) -> list[str]:
+    rows = [answer.statement for answer in answers]
     network, untrained, explicit = (flows[key] for key in ("network", "untrained", "explicit"))
     first, last = _ends(network, WIDTH)
     control = _ends(untrained, WIDTH)[1]
@@ -51,9 +54,21 @@ def _sentences(answer: Answer, flows: Mapping[str, Flow]) -> list[str]:
         rows.append(
             f"The coarsest level that gives back nine tenths of the variance on held-out inputs has {label} ({kept})."
         )
+    rows += _learned(flows.get("training-network"))
     if explicit.ended:
         rows.append(f"The ladder ended after {len(explicit) - 1} steps: {explicit.ended.rstrip('.')}.")
     return rows
+
+
+def _learned(network: Flow | None) -> list[str]:
+    """Return what the tangent kernels at both ends of a training say, where they were compared."""
+    found = next((s.measurements[LAZY] for s in network or () if LAZY in s.measurements), None)
+    if found is None:
+        return []
+    return [
+        f"The tangent kernel at the last checkpoint has a similarity (debiased CKA) of {found} with that at the first: 1 "
+        "for lazy training, in which features stay what they were."
+    ]
 
 
 def _ends(flow: Flow, key: str) -> tuple[Measurement | None, Measurement | None]:
@@ -81,6 +96,9 @@ def _notes(flows: Mapping[str, Flow], about: Mapping[str, Any]) -> list[str]:
         )
     if network["checkpoint"]:
         rows.append(f"The network's weights are those of the checkpoint {network['checkpoint']}.")
+    if network["checkpoints"]:
+        rows.append(f"The network is that of the last checkpoint of {network['checkpoints']}.")
+    rows += about.get("training_notes", ())
     if network["trained_on_the_spot"]:
         rows.append("The network was trained on the spot on data made for it: an illustration, not a finding.")
     if flows["network"].labels[0] != "data":
@@ -88,9 +106,9 @@ def _notes(flows: Mapping[str, Flow], about: Mapping[str, Any]) -> list[str]:
     return rows
 
 
-def _methods(answer: Answer, flows: Mapping[str, Flow], scheme: Any) -> list[dict[str, Any]]:
+def _methods(answers: Sequence[Answer], flows: Mapping[str, Flow], scheme: Any) -> list[dict[str, Any]]:
     """Return the members that took part, each with its summary and source, tethered or not."""
-    used = {scheme.name, answer.question}
+    used = {scheme.name, *(answer.question for answer in answers)}
     for flow in flows.values():
         used |= {key.partition("/")[0] for scale in flow for key in scale.measurements}
     tethered = {name for tether in members("tethers").values() for name in _tethered(tether)}

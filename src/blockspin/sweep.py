@@ -111,7 +111,7 @@ def _row(config: RunConfig, values: Mapping[str, Any], out: Path, label: str) ->
             run(wanted, folder=place, resume=begun, shared=out / "states")
     except BlockspinError as reason:
         return {**row, "error": str(reason)}
-    (answer,) = json.loads((place / "answers.json").read_text(encoding="utf-8"))["answers"]
+    answer = json.loads((place / "answers.json").read_text(encoding="utf-8"))["answers"][0]
     return {**row, "verdict": answer["verdict"], "statement": answer["statement"]}
 
 

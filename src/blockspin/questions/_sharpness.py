@@ -20,6 +20,8 @@ NOT_SEEN = 1e-12
 """Differences below this share of the largest value of a curve are rounding."""
 RATES, GRID_ERROR = 1000, 1e-4
 """Rates that are tried for the most that relaxations reach, and what that grid may miss of it."""
+NARROW = 1.4
+"""Smallest ratio of a window: a sharper change lies within such a one, and fewer looks are more telling."""
 NORMAL_MAD = 0.6745
 """Median of the absolute value of a standard normal number."""
 
@@ -101,7 +103,7 @@ class Sharpest:
 
 @lru_cache(maxsize=64)
 def windows(steps: tuple[float, ...], factor: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    r"""Return first and last index of every window of at most so large a ratio, and what relaxations reach in it.
+    r"""Return first and last index of every window of a ratio between 1.4 and ``factor``, and what relaxations reach in it.
 
     That is the largest share of its own observed range by which :math:`(1 - e^{-t/\tau})^2` changes, for any
     :math:`\tau`; it also holds for a superposition of one sign, and for :math:`1 - e^{-t/\tau}`, which is less sharp.
@@ -112,7 +114,7 @@ def windows(steps: tuple[float, ...], factor: float) -> tuple[np.ndarray, np.nda
     """
     s = np.array(steps)
     i, j = np.triu_indices(len(s), 1)
-    kept = (s[i] > 0) & (s[j] <= factor * (1 + 1e-9) * s[i])
+    kept = (s[i] > 0) & (s[j] <= factor * (1 + 1e-9) * s[i]) & (s[j] >= min(NARROW, factor) * s[i])
     i, j = i[kept], j[kept]
     bound = np.array([_most(s[b] / s[a], s[-1] / s[a], s[0] / s[a]) for a, b in zip(i, j, strict=True)])
     return i, j, bound

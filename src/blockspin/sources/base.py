@@ -166,7 +166,7 @@ def draw_records(data: DataSet, count: int) -> Sample:
     total, stream = 0, data.records()
     while chunk := list(islice(stream, 1024)):
         total += len(chunk)
-        keys = [_numbered(record.key, seen) for record in chunk]
+        keys = [occurrence_of(record, seen) for record in chunk]
         orders = mix(torch.tensor(keys), salt=2).tolist()
         for record, key, order in zip(chunk, keys, orders, strict=True):
             if len(kept) < count:
@@ -180,7 +180,9 @@ def draw_records(data: DataSet, count: int) -> Sample:
     return Sample(records, ids, units, total)
 
 
-def _numbered(content: int, seen: dict[int, int]) -> int:
+def occurrence_of(record: Record, seen: dict[int, int]) -> int:
+    """Return the id of a record: the hash of its content and how often that was met before, which ``seen`` counts."""
+    content = record.key
     occurrence = seen.get(content, 0)
     seen[content] = occurrence + 1
     return occurrence_id(content, occurrence)
