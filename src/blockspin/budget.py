@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from blockspin.capture.reading import Estimate
 from blockspin.engine.measure import HELD
 from blockspin.errors import MemoryBudgetError
+from blockspin.flows.training import checkpoints_of
 from blockspin.memory import resident
 from blockspin.questions.base import BLOCK
 from blockspin.study import Study
@@ -102,11 +103,9 @@ def disk_needed(study: Study, cost: Estimate) -> int:
     records = len(study.material.sample)
     rows = 4 * records * sum(widths)
     kept = 2 * cost.batch_bytes * records // config.batch_size if config.activations else 0
-    return (
-        config.groups * sum(map(_moments, widths))
-        + 2 * rows
-        + (kept // 2 if config.activations == "bfloat16" else kept)
-    )
+    moments = config.groups * sum(map(_moments, widths))
+    trained = len(checkpoints_of(config.checkpoints)) * (moments + rows) if config.checkpoints else 0
+    return moments + 2 * rows + trained + (kept // 2 if config.activations == "bfloat16" else kept)
 
 
 def within(need: Need, limit: int | None) -> Need:

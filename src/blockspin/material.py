@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -32,12 +32,14 @@ class Material:
         sample: The records.
         modality: "text", "image" or "array".
         trained: The organism, where the network was trained on the spot.
+        targets: What is to be predicted for each record, by id; empty where it is not known.
     """
 
     recipe: NetworkRecipe
     sample: Sample
     modality: str
     trained: Trained | None = None
+    targets: Mapping[int, Any] = field(default_factory=dict)
 
     @property
     def contents(self) -> Mapping[int, Any]:
@@ -85,7 +87,7 @@ def open_material(config: RunConfig) -> Material:
     if len(sample) < 8:
         raise ConfigError("data", config.data, f"at least 8 records; it holds {len(sample)}.")
     recipe = NetworkRecipe(source, data.modality, config.max_tokens)
-    return Material(recipe, sample, data.modality, trained)
+    return Material(recipe, sample, data.modality, trained, targets_of(config, sample))
 
 
 def _network(config: RunConfig) -> ModuleSource:
@@ -114,10 +116,12 @@ def targets_of(config: RunConfig, sample: Sample) -> dict[int, Any]:
     The data are read once more, and the targets beside them, so that both are in the order of the file.
 
     Raises:
-        ConfigError: If there are fewer targets than records.
+        ConfigError: If there are fewer targets than records, or a sample is not a record.
     """
     if not config.targets:
         return {}
+    if config.representation.invertible or config.model == ORGANISM:
+        raise ConfigError("targets", config.targets, "data on disk, and a representation of one sample a record.")
     wanted, seen, found = set(sample.ids.tolist()), dict[int, int](), dict[int, Any]()
     named = _data(replace(config, column=config.targets)).records()
     for record in _data(config).records():

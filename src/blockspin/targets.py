@@ -24,13 +24,10 @@ def target_field(targets: Mapping[int, Any], like: Ensemble) -> Ensemble | None:
         like: An ensemble whose samples are records.
 
     Raises:
-        ConfigError: If samples are not records, or there is a class for every one of them.
+        ConfigError: If there is one class, or one for every sample.
     """
     if not targets:
         return None
-    missing = [key for key in like.ids.tolist() if key not in targets]
-    if missing:
-        raise ConfigError("targets", len(targets), "samples that are records: read them by another representation.")
     values = [targets[key] for key in like.ids.tolist()]
     field = _classes(values) if _are_classes(values) else np.stack([np.asarray(v, float).reshape(-1) for v in values])
     return like.with_values(torch.from_numpy(field)[:, :, None], Unordered(field.shape[1]))

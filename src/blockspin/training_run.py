@@ -19,10 +19,10 @@ from blockspin.errors import BlockspinError
 from blockspin.flow import Flow
 from blockspin.flows.training import Checkpoint, by_layer, checkpoints_of, joined, training_flow
 from blockspin.geometry import Unordered
-from blockspin.material import network_at, targets_of
+from blockspin.material import network_at
 from blockspin.measurement import Measurement
 from blockspin.registry import member
-from blockspin.study import Study, ensemble_of, slug
+from blockspin.study import NETWORK, Study, ensemble_of, slug
 from blockspin.targets import target_field
 
 TANGENTS = 200
@@ -30,7 +30,7 @@ TANGENTS = 200
 PREVIOUS, LAST, TARGET, LAYER = "cka/similarity", "cka/with_last", "cka/with_target", "cka/with_layer_before"
 LAZY = "cka/tangent_with_first"
 """Similarity of the tangent kernel at the last checkpoint with that at the first: 1 where training was lazy."""
-NETWORK = "network as a whole"
+WHOLE = "network as a whole"
 Ensembles = Mapping[str, Ensemble]
 Rows = dict[str, dict[str, Measurement]]
 
@@ -71,12 +71,12 @@ def trajectory(study: Study, folder: Path) -> Trajectory:
     rows = _rows(study, checkpoints, folder)
     layers = by_layer(rows)
     lazy, notes = _lazy(study, checkpoints, folder)
-    network = training_flow(NETWORK, {c.step: lazy if c is checkpoints[-1] else {} for c in checkpoints})
+    network = training_flow(WHOLE, {c.step: lazy if c is checkpoints[-1] else {} for c in checkpoints})
     answer = None
     with study.steps.step("asking whether training has a transition"):
         try:
             question = member("questions", "transition")()
-            answer = question.ask(joined(NETWORK, layers), controls={}, generator=study.generator(6))
+            answer = question.ask(joined(WHOLE, layers), controls={}, generator=study.generator(6))
         except BlockspinError as reason:
             notes = (*notes, f"Whether training has a transition was not asked: {reason}")
     return Trajectory(layers, network, answer, notes)
@@ -84,12 +84,15 @@ def trajectory(study: Study, folder: Path) -> Trajectory:
 
 def _rows(study: Study, checkpoints: tuple[Checkpoint, ...], folder: Path) -> dict[int, Rows]:
     """Return {step: {layer: numbers}}."""
-    end, found = _measured(study, checkpoints[-1], folder)
-    targets = target_field(targets_of(study.config, study.material.sample), next(iter(end.values())))
+    end, found = _measured(study, NETWORK, study.reading, folder)  # the last checkpoint, which was read already
+    targets = target_field(study.material.targets, next(iter(end.values())))
     rows, previous = {checkpoints[-1].step: found}, None
     for checkpoint in checkpoints:
         last = checkpoint is checkpoints[-1]
-        fields, found = (end, rows[checkpoint.step]) if last else _measured(study, checkpoint, folder)
+        if last:
+            fields, found = end, rows[checkpoint.step]
+        else:
+            fields, found = _measured(study, checkpoint.label, _reading(study, checkpoint), folder)
         others = {PREVIOUS: previous, LAST: None if last else end, TARGET: targets}
         for key, other in others.items():
             for layer, number in _similar(study, fields, other).items():
@@ -98,9 +101,9 @@ def _rows(study: Study, checkpoints: tuple[Checkpoint, ...], folder: Path) -> di
     return rows
 
 
-def _measured(study: Study, checkpoint: Checkpoint, folder: Path) -> tuple[Ensembles, Rows]:
+def _measured(study: Study, name: str, reading: ActivationPass, folder: Path) -> tuple[Ensembles, Rows]:
     """Return the measured samples of every layer at a checkpoint, and its numbers."""
-    flow, _ = study.depth(checkpoint.label, _reading(study, checkpoint), folder, None)
+    flow, _ = study.depth(name, reading, folder, None)
     rows = {scale.label: dict(scale.measurements) for scale in flow}
     for row in rows.values():
         if PREVIOUS in row:  # over depth the point before is a layer
