@@ -152,6 +152,10 @@ class FitFailedError(BlockspinError):
     """A fit did not converge or is not identified; it yields no number, and the reason is the message."""
 
 
+class NotMixedError(FitFailedError):
+    """Markov chains from different starts do not agree: they have not forgotten where they began, so no mean is given."""
+
+
 # --- what a network can do -------------------------------------------------------------------------------------------
 
 

@@ -16,13 +16,13 @@ EXPECTED = {
     "untrained network": "the same levels against the curve of an untrained copy: no reason to lie on it",
     "samples permuted": "levels whose samples were shuffled: outside, near 1",
     "random projection of equal dimension": "as many random directions instead of the scheme's: no reason to stay near",
+    "relaxations of the same steps and errors: false alarms": "the share that raises an alarm: at most the level",
     "white noise": "noise of equal shape: outside, near 1",
 }
 BODY = """
 {% for answer in answers %}
 <p><span class="chip {{ answer.verdict|replace(" ", "-") }}">{{ signs[answer.verdict] }} {{ answer.verdict }}</span>
-<span class="soft">is what <b>{{ answer.question }}</b> says of the scheme's own levels. Beside it, the same measurement
-where one knows what to expect:</span></p>
+<span class="soft">is what <b>{{ answer.question }}</b> says. Beside it, the same measurement where one knows what to expect:</span></p>
 <div class="scroll" tabindex="0"><table>
 <tr><th>what</th><th>expected</th><th>measured</th></tr>
 {% for row in answer.ranges %}
