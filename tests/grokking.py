@@ -75,3 +75,8 @@ def train(steps: tuple[int, ...] = STEPS) -> Training:
         functional.mse_loss(module(x[shown]), aim[shown]).backward()
         optimiser.step()
     return Training(x[held], y[held], losses, states)
+
+
+def clearest(curves):
+    """Return the curve of a transition's answer whose excess is the most errors."""
+    return max(curves, key=lambda curve: curve["excess"]["value"] / curve["excess"]["error"])

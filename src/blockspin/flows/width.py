@@ -1,0 +1,112 @@
+"""Width: the flow of an ensemble of networks toward the Gaussian process that it becomes when it is infinitely wide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from blockspin.errors import ConfigError, FitFailedError, NonFiniteError, ShapeError
+from blockspin.flow import Axis, Direction, Flow, Scale
+from blockspin.flows._jackknife import jackknifed
+from blockspin.measurement import Measurement
+
+AXIS = Axis("width", "units", Direction.UNKNOWN)
+UNITS = {"width/kurtosis": "1", "width/vertex": "1", "width/overlap": "1", "width/kernel": "field^2"}
+
+
+def outputs_of(networks: Iterable[nn.Module], inputs: Tensor) -> Tensor:
+    """Return the outputs float64 [seeds, inputs, components] of networks drawn with different seeds, one at a time.
+
+    Args:
+        networks: The networks, in eval mode; a generator that makes each when it is asked for keeps one in memory.
+        inputs: What all of them read, [inputs, ...].
+    """
+    with torch.no_grad():
+        return torch.stack([network(inputs).to(torch.float64).reshape(len(inputs), -1) for network in networks])
+
+
+def width_flow(name: str, outputs: Mapping[int, Tensor], theory: Tensor | None = None) -> Flow:
+    r"""Return the flow over width of an ensemble of networks, from their outputs over the same inputs.
+
+    Measured at every width, over seeds:
+
+    - "width/kernel" [inputs, inputs]: :math:`K_{xy} = \langle f_x f_y \rangle`;
+    - "width/kurtosis": :math:`\langle f_x^4 \rangle / K_{xx}^2 - 3`, averaged over inputs;
+    - "width/vertex": :math:`(\langle f_x^2 f_y^2 \rangle - K_{xx} K_{yy} - 2 K_{xy}^2) / K_{xx} K_{yy}`, the connected
+      four-point function averaged over pairs of different inputs;
+    - "width/overlap" with a theory's kernel :math:`\Theta`: :math:`K \cdot \Theta / |K| |\Theta|`, with
+      :math:`|K|^2` from pairs of different seeds, so that noise does not lower it.
+
+    Kurtosis and vertex fall as one over width where the limit is a Gaussian process.
+
+    Args:
+        name: What flows: "random relu network".
+        outputs: {width: [seeds, inputs, components]}; seeds are independent, means over them are zero by symmetry.
+        theory: The kernel [inputs, inputs] of infinite width, or None.
+
+    Raises:
+        ShapeError: If outputs do not have these axes, or differ in their inputs, or the theory does.
+        TooFewSamplesError: If there are fewer than 40 seeds.
+        NonFiniteError: If an output is NaN or infinite.
+
+    Do not trust when:
+        Outputs have a mean (a bias that is not random): moments are about zero. Of few seeds the kurtosis is too small
+        by a share of about 6 over their number.
+    """
+    inputs = {rows.shape[1] for rows in outputs.values() if rows.ndim == 3}
+    if len(inputs) != 1 or any(rows.ndim != 3 for rows in outputs.values()):
+        raise ShapeError("outputs are not [seeds, inputs, components] over the same inputs at every width")
+    if theory is not None and theory.shape != (n := inputs.pop(), n):
+        raise ShapeError(f"a kernel of shape {tuple(theory.shape)} does not belong to {n} inputs")
+    scales = []
+    for width in sorted(outputs):
+        if not bool(torch.isfinite(outputs[width]).all()):
+            raise NonFiniteError(f"an output at width {width} is NaN or infinite", "Check the networks.")
+        found = jackknifed(outputs[width].to(torch.float64), lambda rows: _numbers(rows, theory), UNITS)
+        scales.append(Scale(float(width), f"width {width}", measurements=found))
+    return Flow(name, AXIS, tuple(scales))
+
+
+def slope_in_width(flow: Flow, key: str = "width/kurtosis") -> Measurement:
+    """Return the slope of ln |number| against ln width, by least squares weighted by the errors.
+
+    Raises:
+        ConfigError: If the number is known at fewer than two widths.
+        FitFailedError: If it changes sign, or is not told from zero (three errors) at some width.
+    """
+    rows = [(scale.position, scale.measurements[key]) for scale in flow if key in scale.measurements]
+    if len(rows) < 2:
+        raise ConfigError("key", key, "a number that is known at two widths at least.")
+    width, value, error = (np.array(c, float) for c in zip(*((x, m.value, m.error) for x, m in rows), strict=True))
+    if not (np.abs(value) > 3 * error).all() or len(set(np.sign(value))) > 1:
+        raise FitFailedError(
+            f"{key} is not of one sign, three errors from zero, at all widths: {value.tolist()}", "Give more seeds."
+        )
+    weight, x = (value / error) ** 2, np.log(width)
+    mean = (weight * x).sum() / weight.sum()
+    spread = (weight * (x - mean) ** 2).sum()
+    slope = (weight * (x - mean) * np.log(np.abs(value))).sum() / spread
+    how = f"weighted least squares over {len(x)} widths"
+    return Measurement(slope, spread**-0.5, "1", rows[0][1].n_eff, how)
+
+
+def _numbers(f: Tensor, theory: Tensor | None) -> dict[str, Tensor]:
+    seeds, inputs, components = f.shape
+    own = torch.einsum("sxc,syc->sxy", f, f) / components
+    K, square = own.mean(0), f.square()
+    fourth = torch.einsum("sxc,syc->xy", square, square) / (seeds * components)
+    power = K.diagonal()
+    norm = power[:, None] * power[None]
+    connected = (fourth - norm - 2 * K.square()) / norm
+    different = ~torch.eye(inputs, dtype=torch.bool)
+    found = {"width/kernel": K, "width/kurtosis": connected.diagonal().mean()}
+    if inputs > 1:
+        found["width/vertex"] = connected[different].mean()
+    if theory is not None:
+        pairs = (own.sum(0).square().sum() - own.square().sum()) / (seeds * (seeds - 1))
+        aim = theory.to(torch.float64)
+        found["width/overlap"] = (K * aim).sum() / (pairs.clamp(min=0).sqrt() * aim.norm())
+    return found
