@@ -52,7 +52,8 @@ class RunConfig:
         "", "State dict (safetensors, pt, bin) that is put into the model; blank for the weights it comes with."
     )
     checkpoints: str = option(
-        "", "Folder or pattern of state dicts, or of folders checkpoint-STEP, along the model's training; blank for none."
+        "",
+        "Folder or pattern of state dicts, or of folders checkpoint-STEP, along the model's training; blank for none.",
     )
     targets: str = option("", "Field, column or array of the data file that holds what is to be predicted, if any.")
     data: str = option(

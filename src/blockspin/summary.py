@@ -29,7 +29,12 @@ def answers_file(
         "answers": [answer.to_dict() for answer in answers],
         "notes": _notes(flows, about),
         "flows": [
-            {"file": f"{slug}.zarr", "name": flow.name, "role": ROLES.get(slug, "training"), "labels": list(flow.labels)}
+            {
+                "file": f"{slug}.zarr",
+                "name": flow.name,
+                "role": ROLES.get(slug, "training"),
+                "labels": list(flow.labels),
+            }
             for slug, flow in flows.items()
         ],
         "methods": _methods(answers, flows, scheme),

@@ -144,9 +144,7 @@ def _lazy(
 def _tangents(study: Study, checkpoint: Checkpoint, folder: Path) -> Ensemble:
     """Return the sketched gradients of the first records of the sample at a checkpoint."""
     sample = study.material.sample
-    kept = replace(
-        sample, records=sample.records[:TANGENTS], ids=sample.ids[:TANGENTS], units=sample.units[:TANGENTS]
-    )
+    kept = replace(sample, records=sample.records[:TANGENTS], ids=sample.ids[:TANGENTS], units=sample.units[:TANGENTS])
     reading = TangentPass(replace(_reading(study, checkpoint), sample=kept), Projection())
     task: Any = Task(member("observables", "gram")(limit=TANGENTS), (TANGENT,))
     store = folder / "states" / slug(f"tangents {checkpoint.label}")

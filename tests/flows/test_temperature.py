@@ -37,9 +37,7 @@ def test_a_singular_minimum_has_that_of_its_temperature():
     bottom = quad(lambda w: _partition(w, t), 0, 1, limit=200)[0]
     assert t * top / bottom == pytest.approx(0.35588, abs=2e-5)
     how = Langevin(step=0.05, chains=24, draws=2500, burn_in=500, box=1.0, most_rhat=1.05)
-    flow = temperature_flow(
-        "singular", lambda w: w.square().prod(1), torch.zeros(2), [t], how, generator=seeded()
-    )
+    flow = temperature_flow("singular", lambda w: w.square().prod(1), torch.zeros(2), [t], how, generator=seeded())
     found = flow[0].measurements[KEY]
     assert abs(found.value - t * top / bottom) < 4 * found.error
     assert found.error < 0.03

@@ -51,7 +51,9 @@ class Langevin:
         if self.chains < 4 or self.draws < 100 or self.burn_in < 0:
             raise ConfigError("chains", (self.chains, self.draws), "at least 4 chains of 100 draws.")
         if not self.step > 0 or self.pull < 0 or not self.box > 0:
-            raise ConfigError("step", (self.step, self.pull, self.box), "a positive step and box, a pull of at least 0.")
+            raise ConfigError(
+                "step", (self.step, self.pull, self.box), "a positive step and box, a pull of at least 0."
+            )
 
 
 def temperature_flow(
@@ -98,9 +100,7 @@ def temperature_flow(
     return Flow(name, AXIS, tuple(scales), "; ".join(failed))
 
 
-def sample(
-    loss: Loss, minimum: Tensor, t: float, how: Langevin, *, generator: torch.Generator
-) -> tuple[Tensor, float]:
+def sample(loss: Loss, minimum: Tensor, t: float, how: Langevin, *, generator: torch.Generator) -> tuple[Tensor, float]:
     """Return the loss along all chains, float64 [chains, draws], and the share of steps that were accepted."""
     seeds = torch.randint(2**62, (how.chains,), generator=generator).tolist()
     own = [torch.Generator().manual_seed(seed) for seed in seeds]
