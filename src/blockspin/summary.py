@@ -71,8 +71,8 @@ def _learned(network: Flow | None) -> list[str]:
     if found is None:
         return []
     return [
-        f"The tangent kernel at the last checkpoint has a similarity (debiased CKA) of {found} with that at the first: 1 "
-        "for lazy training, in which features stay what they were."
+        f"The tangent kernel at the last checkpoint has a similarity (debiased CKA) of {found} with that at the first: "
+        "1 for lazy training, in which features stay what they were."
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 
 import torch
@@ -72,7 +73,10 @@ def _rows(denoiser: Denoiser, x: Tensor, sigma: float, generator: torch.Generato
     """Return squared error, trace and squared norm of the Jacobian along random signs, float64 [samples, 3]."""
     y = x + sigma * torch.randn(x.shape, dtype=x.dtype, generator=generator)
     signs = torch.randint(2, x.shape, generator=generator).to(x.dtype) * 2 - 1
-    made, along = torch.func.jvp(lambda noisy: denoiser(noisy, sigma), (y,), (signs,))
+    with warnings.catch_warnings():  # of torch's own, when forward derivatives are first used
+        warnings.filterwarnings("ignore", ".*torch.jit", DeprecationWarning)
+        found = torch.func.jvp(lambda noisy: denoiser(noisy, sigma), (y,), (signs,))
+    made, along = found[0], found[1]
     if made.shape != x.shape:
         raise ShapeError(f"the denoiser makes {tuple(made.shape)} of {tuple(x.shape)}", "It must keep the shape.")
     parts = ((made - x).square(), signs * along, along.square())

@@ -178,5 +178,6 @@ def _picture(name: str, curve: Curve, found: Sharpest, verdict: Verdict) -> dict
         "share": found.share.to_dict(),
         "bound": found.bound,
         "excess": found.excess.to_dict(),
+        "chance": found.chance,
         "verdict": verdict.value,
     }
