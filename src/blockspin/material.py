@@ -55,10 +55,10 @@ def resolved(config: RunConfig) -> RunConfig:
     Raises:
         ConfigError: If only one of model and data is named, or a checkpoint of neither.
     """
-    if config.checkpoints and (config.model in ("", ORGANISM) or config.checkpoint):
+    if config.checkpoints and ((not config.model or _organism(config.model)) or config.checkpoint):
         accepted = "the model that they belong to beside them, as model, and no checkpoint: the last one is read."
         raise ConfigError("checkpoints", config.checkpoints, accepted)
-    if config.checkpoint and config.model in ("", ORGANISM):
+    if config.checkpoint and (not config.model or _organism(config.model)):
         raise ConfigError("checkpoint", config.checkpoint, "the model that it belongs to beside it, as model.")
     if config.model and not config.data and not _organism(config.model):
         raise ConfigError("data", config.data, "a file or folder: the network needs something to read.")
@@ -152,3 +152,9 @@ def _data(config: RunConfig) -> DataSet:
     if modality not in names:
         raise ConfigError("modality", modality, "text, image or array.")
     return member("sources", names[modality])(config.data, config.column, config.unit)
+
+
+def _organism(model: str) -> str:
+    """Return the name of the organism that a model is, or blank."""
+    name = model.removeprefix("builtin:")
+    return name if name != model and name in summaries("organisms") else ""
