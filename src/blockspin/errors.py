@@ -153,7 +153,7 @@ class FitFailedError(BlockspinError):
 
 
 class NotMixedError(FitFailedError):
-    """Markov chains from different starts do not agree: they have not forgotten where they began, so no mean is given."""
+    """Markov chains do not agree with each other: they have not forgotten where they began, and give no mean."""
 
 
 # --- what a network can do -------------------------------------------------------------------------------------------

@@ -138,7 +138,7 @@ def coefficient(draws: Tensor, how: Langevin) -> dict[str, Measurement]:
     if not (rhat <= how.most_rhat and effective >= how.least_effective):
         raise NotMixedError(
             f"chains have not mixed: R-hat {rhat:.3f}, {effective:.0f} effective draws",
-            f"Take more draws or another step; at most {how.most_rhat} and at least {how.least_effective:g} are needed.",
+            f"Take more draws, or another step: at most {how.most_rhat}, at least {how.least_effective:g} are needed.",
         )
     error, text = float(draws.std()) / sqrt(effective), f"{how.chains} chains of {how.draws} draws"
     return {

@@ -6,6 +6,7 @@ import glob
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from blockspin.errors import CheckpointError
@@ -56,7 +57,7 @@ def checkpoints_of(places: str | Path | Sequence[str | Path]) -> tuple[Checkpoin
             f"{len(found)} checkpoint(s) at {places}",
             f"Give a folder or pattern of at least two state dicts ({', '.join(STATES)}) or folders checkpoint-STEP.",
         )
-    for first, second in zip(found, found[1:], strict=False):
+    for first, second in pairwise(found):
         if first.step == second.step:
             raise CheckpointError(
                 f"{first.path.name} and {second.path.name} are both of step {first.step}", "Give one of each step."

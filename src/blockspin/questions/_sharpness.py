@@ -103,7 +103,7 @@ class Sharpest:
 
 @lru_cache(maxsize=64)
 def windows(steps: tuple[float, ...], factor: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    r"""Return first and last index of every window of a ratio between 1.4 and ``factor``, and what relaxations reach in it.
+    r"""Return first and last index of every window of a ratio from 1.4 to ``factor``, and what relaxations reach.
 
     That is the largest share of its own observed range by which :math:`(1 - e^{-t/\tau})^2` changes, for any
     :math:`\tau`; it also holds for a superposition of one sign, and for :math:`1 - e^{-t/\tau}`, which is less sharp.

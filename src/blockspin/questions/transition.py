@@ -33,11 +33,14 @@ class Transition(Question):
 
     .. math:: c = \max_x \frac{(1 - e^{-r x})^2 - (1 - e^{-x})^2}{(1 - e^{-x T / t})^2}
 
-    (for large T / t it is 0.348 where r = 2, and 0.629 where r = 4). A curve has a transition where its change between two positions goes beyond
-    that bound by more than the errors allow. All pairs of positions on all curves are looked at, and the p-value is
-    that of the largest excess times the number of looks (Bonferroni), so that false alarms on relaxations are at most
-    ``level`` in all. Errors at a position are the measured ones, or the scatter of the curve about its neighbours where
-    that is larger.
+    (for large T / t it is 0.348 where r = 2, and 0.629 where r = 4). A curve has a transition where
+    its change between two positions goes beyond that bound by more than the errors allow. All windows of ratios from
+    1.4 to ``factor`` on all curves are looked at, and the p-value is that of the largest excess times the number of
+    looks (Bonferroni), so that false alarms on relaxations are at most ``level`` in all. Errors at a position are the
+    measured ones, or the scatter of the curve about its neighbours where that is larger.
+
+    A run may have several: where training pairs are learned by heart, and where the rule is found. The statement names
+    the clearest.
 
     The escape from a saddle, as of one mode of a deep linear network from small weights, is a transition in this sense.
 

@@ -22,7 +22,8 @@ EXPECTED = {
 BODY = """
 {% for answer in answers %}
 <p><span class="chip {{ answer.verdict|replace(" ", "-") }}">{{ signs[answer.verdict] }} {{ answer.verdict }}</span>
-<span class="soft">is what <b>{{ answer.question }}</b> says. Beside it, the same measurement where one knows what to expect:</span></p>
+<span class="soft">is what <b>{{ answer.question }}</b> says. Beside it, the same measurement where one knows
+what to expect:</span></p>
 <div class="scroll" tabindex="0"><table>
 <tr><th>what</th><th>expected</th><th>measured</th></tr>
 {% for row in answer.ranges %}
