@@ -75,11 +75,3 @@ def train(steps: tuple[int, ...] = STEPS) -> Training:
         functional.mse_loss(module(x[shown]), aim[shown]).backward()
         optimiser.step()
     return Training(x[held], y[held], losses, states)
-
-
-def clearest(curves):
-    """Return the curve of a transition's answer with the smallest p-value: the one that its statement names.
-
-    Others may show that the pairs which are trained on were learned by heart, at an earlier step.
-    """
-    return min(curves, key=lambda curve: curve["chance"])

@@ -93,7 +93,9 @@ def test_a_network_that_groks_has_one_where_the_held_out_loss_falls():
             fields["output"][step] = module(training.x)
     answer = ask(over_training(fields), draws=100)
     assert answer.verdict is Verdict.YES
-    low, high = grokking.clearest(answer.figure["curves"])["interval"]
+    name = "cka/with_last of output"
+    assert answer.verdicts[name] is Verdict.YES
+    low, high = next(curve["interval"] for curve in answer.figure["curves"] if curve["name"] == name)
     assert 0.5 < sqrt(low * high) / training.drop < 2
 
 
