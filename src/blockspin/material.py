@@ -15,7 +15,7 @@ from blockspin.errors import BlockspinError, ConfigError
 from blockspin.flows.training import Checkpoint, checkpoints_of
 from blockspin.organisms.base import Trained
 from blockspin.readers.base import modality_of
-from blockspin.registry import member
+from blockspin.registry import member, summaries
 from blockspin.sources.base import DataSet, ModuleSource, Sample, draw_records, occurrence_of
 
 EXAMPLE = ("builtin:minilm", "builtin:kjv")
