@@ -88,7 +88,7 @@ def correlated() -> dict[str, np.ndarray]:
 
 
 JOBS = {
-    "two-nn": ("TwoNN, 10,000 x 384 / DADApy", "idim", DADAPY, curved_sheet, 0.7),
+    "two-nn": ("TwoNN, 10,000 x 384 / DADApy", "idim", DADAPY, curved_sheet, 1 / 1.8),
     "ksg": ("information, 10,000 x (4, 4) / npeet-plus", "mi", NPEET, correlated, 1.0),
 }
 """What is compared, the peer's environment and work, the inputs, and the bar: ours over theirs."""
