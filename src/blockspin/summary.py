@@ -10,10 +10,10 @@ from blockspin.flow import Flow
 from blockspin.measurement import Measurement
 from blockspin.registry import families, members
 from blockspin.tethers.base import Tether
+from blockspin.training_run import LAZY
 
 ROLES = {"network": "implicit", "untrained": "control", "explicit": "explicit", "exchanged": "exchanged"}
 WIDTH = "participation-ratio/debiased"
-LAZY = "cka/tangent_with_first"
 KEPT = "reconstruction/variance_kept"
 
 

@@ -66,7 +66,7 @@ def test_gradients_are_not_centred_and_parameters_are():
     )
     gradients = FisherDirections(b=4).fit(law, generator=NO_CHANCE)
     assert gradients.metric.tolist() == pytest.approx([82, 4, 3, 2], abs=1e-12)
-    assert gradients.directions[:, 0].tolist() == pytest.approx([1, 0, 0, 0], abs=1e-12)
+    assert gradients.modes[:, 0].tolist() == pytest.approx([1, 0, 0, 0], abs=1e-12)
     parameters = FisherDirections(b=4, rows="parameters").fit(law, generator=NO_CHANCE)
     lifted = parameters.lift(torch.zeros(1, 1, 1, dtype=torch.float64))
     assert lifted[0, :, 0].tolist() == [9, 0, 0, 0]

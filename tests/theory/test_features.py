@@ -5,13 +5,14 @@ import pytest
 
 from blockspin.errors import FitFailedError
 from blockspin.theory import kernel_adaptation, learning_coefficient, linear_features, maze
+from blockspin.theory.gaussian_average import hermite_rule
 from blockspin.theory.noisy_training import hidden_moments, width_correction
 
 X, Y = np.array([[1.0, 0.5], [-0.3, 1.0], [0.4, 0.8]]), np.array([1.0, -0.5])
 
 
 def test_correction_is_the_sum_over_indices():
-    z, w = kernel_adaptation.hermite_rule(2, 8)
+    z, w = hermite_rule(2, 8)
     K, V = hidden_moments((z @ X.T) ** 2, w)
     inverse = np.linalg.inv(K[:2, :2] + 0.3 * np.eye(2))
     g, total = inverse @ Y, 0.0
@@ -25,7 +26,7 @@ def test_correction_is_the_sum_over_indices():
 
 
 def test_pull_is_the_derivative_of_the_evidence():
-    rule = kernel_adaptation.hermite_rule(2, 40)
+    rule = hermite_rule(2, 40)
     network = kernel_adaptation.TwoLayers(X, Y, 0.3, 10, np.tanh)
     Sigma = np.array([[0.6, 0.1], [0.1, 0.4]])
 
@@ -44,7 +45,7 @@ def test_pull_is_the_derivative_of_the_evidence():
 def test_a_fixed_point_that_does_not_exist_is_refused():
     network = kernel_adaptation.TwoLayers(X, 1e4 * Y, 0.3, 1, lambda z: z)
     with pytest.raises(FitFailedError):
-        kernel_adaptation.adapted(network, kernel_adaptation.hermite_rule(2, 3), steps=50)
+        kernel_adaptation.adapted(network, hermite_rule(2, 3), steps=50)
 
 
 def test_two_hidden_layers_rescale_by_a_product():
@@ -59,7 +60,7 @@ def test_loss_kernel_is_the_covariance_of_sampled_losses():
     A = rng.standard_normal((3, 2, 2))
     H, g = A @ A.transpose(0, 2, 1), rng.standard_normal((3, 2))
     S = np.array([[0.5, 0.1], [0.1, 0.3]])
-    z, weight = kernel_adaptation.hermite_rule(2, 4)
+    z, weight = hermite_rule(2, 4)
     w = z @ np.linalg.cholesky(S).T
     losses = w @ g.T + np.einsum("qa,iab,qb->qi", w, H, w) / 2
     centred = losses - weight @ losses

@@ -5,7 +5,8 @@ import pytest
 
 from blockspin.theory import bayesian_renormalization, learning_coefficient, linear_features
 from blockspin.theory.feature_learning import kernel_shift
-from blockspin.theory.kernel_adaptation import TwoLayers, adapted, hermite_rule
+from blockspin.theory.gaussian_average import hermite_rule
+from blockspin.theory.kernel_adaptation import TwoLayers, adapted
 from blockspin.theory.noisy_training import gaussian_mean, hidden_moments, width_correction
 
 X = np.array([[1.0, 0, 0, 0], [0, 1, 0, 0], [1, 1, 1, 0], [1, -1, 0.5, 0]])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import log
 
 import torch
 from torch import Tensor
@@ -11,52 +10,29 @@ from torch import Tensor
 from blockspin.claims import Claims, Semigroup
 from blockspin.ensemble import Ensemble
 from blockspin.errors import ConfigError, StepNotPossibleError
-from blockspin.geometry import Geometry, Unordered
 from blockspin.law import Source
 from blockspin.observables.covariance import moments
 from blockspin.registry import register
-from blockspin.schemes.base import LiftingMap, Scheme, require_ratio
+from blockspin.schemes._modes import ModesMap
+from blockspin.schemes.base import Scheme, require_ratio
 from blockspin.schemes.principal_modes import eigenmodes, require_modes
 
 ROWS = ("gradients", "parameters")
 
 
 @dataclass(frozen=True, eq=False)
-class FisherDirectionsMap(LiftingMap):
+class FisherDirectionsMap(ModesMap):
     """Coordinates along the stiff eigenvectors of a Fisher metric.
 
     Args:
         origin: float64 [sites, components]; where coordinates are counted from: zero for gradients, the mean for
             parameters.
-        directions: float64 [sites * components, kept]; orthonormal columns, the stiffest first.
+        modes: float64 [sites * components, kept]; orthonormal columns, the stiffest first.
         metric: float64 [sites * components]; all eigenvalues of the metric, in descending order: in inverse squared
             units of a parameter.
     """
 
-    origin: Tensor
-    directions: Tensor
     metric: Tensor
-    linear = True
-
-    @property
-    def log_b(self) -> float:
-        """Logarithm of the ratio of site counts."""
-        return log(self.origin.shape[0] / self.directions.shape[1])
-
-    def values(self, values: Tensor) -> Tensor:
-        """Return the coordinates [samples, kept, 1]."""
-        centred = (values - self.origin.to(values.dtype)).flatten(1)
-        return (centred @ self.directions.to(values.dtype))[:, :, None]
-
-    def coarse(self, geometry: Geometry) -> Geometry:
-        """Return as many unordered sites as there are stiff directions."""
-        kept = self.directions.shape[1]
-        return Unordered(kept, geometry.spacing * geometry.sites / kept)
-
-    def lift(self, values: Tensor) -> Tensor:
-        """Return the parameters with these coordinates, and those of the origin along the sloppy directions."""
-        field = (values[:, :, 0] @ self.directions.to(values.dtype).T).reshape(len(values), *self.origin.shape)
-        return field + self.origin.to(values.dtype)
 
     def relevant(self, data: float) -> int:
         """Return how many directions n data points tell apart: those of n times the metric beyond 1.
@@ -109,7 +85,7 @@ class FisherDirections(Scheme):
         machta2013; the number of relevant directions at n data points is that of berman2023.
 
     Example:
-        >>> from blockspin import GaussianLaw
+        >>> from blockspin import GaussianLaw, Unordered
         >>> law = GaussianLaw.of(torch.diag(torch.tensor([4.0, 3.0, 2.0, 1.0])), Unordered(4))
         >>> gradients = FisherDirections(b=2).fit(law, generator=torch.Generator())
         >>> posterior = FisherDirections(b=2, rows="parameters").fit(law, generator=torch.Generator())

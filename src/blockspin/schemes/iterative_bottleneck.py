@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite, log
+from math import isfinite
 
 import torch
 from torch import Tensor
 
 from blockspin.claims import Claims, Semigroup
 from blockspin.errors import ConfigError, StepNotPossibleError
-from blockspin.geometry import Geometry
 from blockspin.law import Source
 from blockspin.registry import register
 from blockspin.schemes._blahut_arimoto import bottleneck, relevance_spectrum
 from blockspin.schemes._frame import framed, require_frame
+from blockspin.schemes._patterns import PatternMap
 from blockspin.schemes._tables import table_of
-from blockspin.schemes.base import Map, Scheme
+from blockspin.schemes.base import Scheme
 
 MOST = 512
 """Most patterns of a block: an iteration costs their number squared times the environments."""
@@ -27,44 +27,22 @@ DIGITS = 9
 
 
 @dataclass(frozen=True, eq=False)
-class PatternMap(Map):
-    """One number for every pattern that a block can show; a pattern never seen is read as the nearest one.
+class BottleneckMap(PatternMap):
+    """One number for every pattern that a block can show, equal for patterns of the same clusters.
 
     Args:
         b: Ratio of new to old lattice spacing.
         members: int64 [blocks, block size]; the sites of each block.
-        patterns: float64 [n, block size * components].
-        reading: float64 [n]; equal for patterns of the same clusters.
+        patterns: float64 [n, block size * components], in lexicographic order.
+        reading: float64 [n]; what each is read as.
         beta: The price that was used.
         kept: I(T; V) of the soft encoder, in nats.
         relevant: I(T; E) of the soft encoder, in nats.
     """
 
-    b: int
-    members: Tensor
-    patterns: Tensor
-    reading: Tensor
     beta: float
     kept: float
     relevant: float
-    linear = False
-
-    @property
-    def log_b(self) -> float:
-        """Logarithm of b."""
-        return log(self.b)
-
-    def values(self, values: Tensor) -> Tensor:
-        """Look each block up."""
-        blocks = values[:, self.members].flatten(2)
-        distinct, index = torch.unique(blocks.flatten(0, 1), dim=0, return_inverse=True)
-        gap = torch.cdist(distinct, self.patterns.to(values.dtype), compute_mode="donot_use_mm_for_euclid_dist")
-        read = self.reading.to(values.dtype)[gap.argmin(1)]
-        return read[index].reshape(len(values), len(self.members), 1)
-
-    def coarse(self, geometry: Geometry) -> Geometry:
-        """Return the lattice of blocks."""
-        return geometry.blocks(self.b).coarse
 
 
 @register
@@ -135,7 +113,7 @@ class IterativeBottleneck(Scheme):
         if not number or not isfinite(self.price) or self.price <= 1:
             raise ConfigError("price", self.price, "a finite number above 1: below, nothing is kept.")
 
-    def fit(self, source: Source, *, generator: torch.Generator) -> PatternMap:
+    def fit(self, source: Source, *, generator: torch.Generator) -> BottleneckMap:
         """Iterate to the encoder, and read every pattern as the mean over its clusters."""
         frame = framed(source.geometry, self.b, self.buffer, self.reach)
         table = table_of(source, frame)
@@ -150,7 +128,7 @@ class IterativeBottleneck(Scheme):
         own = found.encoder * table.joint.sum(1)[:, None]
         means = own.T @ leading / own.sum(0).clamp(min=1e-300)
         reading = (found.encoder @ means).round(decimals=DIGITS)
-        return PatternMap(self.b, frame.members, table.patterns.double(), reading, beta, found.kept, found.relevant)
+        return BottleneckMap(self.b, frame.members, table.patterns.double(), reading, beta, found.kept, found.relevant)
 
     @classmethod
     def examples(cls) -> tuple[IterativeBottleneck, ...]:

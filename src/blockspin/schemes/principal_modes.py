@@ -3,52 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import log
 
 import torch
 from torch import Tensor
 
 from blockspin.claims import Claims, Semigroup
 from blockspin.errors import StepNotPossibleError
-from blockspin.geometry import Geometry, Unordered
 from blockspin.law import Source
 from blockspin.observables.covariance import moments
 from blockspin.registry import register
-from blockspin.schemes.base import LiftingMap, Scheme, require_ratio
+from blockspin.schemes._modes import ModesMap
+from blockspin.schemes.base import Scheme, require_ratio
 
 
-@dataclass(frozen=True, eq=False)
-class PrincipalModesMap(LiftingMap):
-    """Coordinates along fixed orthonormal modes.
-
-    Args:
-        mean: float64 [sites, components]; the centre.
-        modes: float64 [sites * components, kept]; orthonormal columns, in descending order of variance.
-    """
-
-    mean: Tensor
-    modes: Tensor
-    linear = True
+class PrincipalModesMap(ModesMap):
+    """Coordinates along the leading eigenvectors of a covariance, in descending order of variance, from the mean."""
 
     @property
-    def log_b(self) -> float:
-        """Logarithm of the ratio of site counts."""
-        return log(self.mean.shape[0] / self.modes.shape[1])
-
-    def values(self, values: Tensor) -> Tensor:
-        """Return the coordinates [samples, kept, 1]."""
-        centred = (values - self.mean.to(values.dtype)).flatten(1)
-        return (centred @ self.modes.to(values.dtype))[:, :, None]
-
-    def coarse(self, geometry: Geometry) -> Geometry:
-        """Return as many unordered sites as there are modes."""
-        spacing = geometry.spacing * geometry.sites / self.modes.shape[1]
-        return Unordered(self.modes.shape[1], spacing)
-
-    def lift(self, values: Tensor) -> Tensor:
-        """Return the field with these coordinates and the mean along all other modes."""
-        field = (values[:, :, 0] @ self.modes.to(values.dtype).T).reshape(len(values), *self.mean.shape)
-        return field + self.mean.to(values.dtype)
+    def mean(self) -> Tensor:
+        """The centre, float64 [sites, components]."""
+        return self.origin
 
 
 @register

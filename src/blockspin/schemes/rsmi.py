@@ -3,57 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import log
 
 import torch
 from torch import Tensor
 
 from blockspin.claims import Claims, Semigroup
-from blockspin.geometry import Geometry
 from blockspin.law import Source
 from blockspin.registry import register
 from blockspin.schemes._frame import framed, require_frame
+from blockspin.schemes._patterns import PatternMap
 from blockspin.schemes._tables import best_reading, information, readings, table_of
-from blockspin.schemes.base import Map, Scheme
+from blockspin.schemes.base import Scheme
 
 
 @dataclass(frozen=True, eq=False)
-class RsmiMap(Map):
-    """A reading of every pattern that a block can show; a pattern never seen is read as the nearest one.
+class RsmiMap(PatternMap):
+    """A two-valued reading of every pattern that a block can show.
 
     Args:
         b: Ratio of new to old lattice spacing.
         members: int64 [blocks, block size]; the sites of each block.
         patterns: float64 [n, block size * components], in lexicographic order.
-        up: bool [n]; whether each is read as +1, otherwise as -1.
+        reading: float64 [n]; +1 or -1.
         information: What the reading tells of the environment, in nats.
         available: What the whole block tells of it, in nats.
     """
 
-    b: int
-    members: Tensor
-    patterns: Tensor
-    up: Tensor
     information: float
     available: float
-    linear = False
 
     @property
-    def log_b(self) -> float:
-        """Logarithm of b."""
-        return log(self.b)
-
-    def values(self, values: Tensor) -> Tensor:
-        """Look each block up."""
-        blocks = values[:, self.members].flatten(2)
-        distinct, index = torch.unique(blocks.flatten(0, 1), dim=0, return_inverse=True)
-        gap = torch.cdist(distinct, self.patterns.to(values.dtype), compute_mode="donot_use_mm_for_euclid_dist")
-        read = torch.where(self.up[gap.argmin(1)], 1.0, -1.0).to(values.dtype)
-        return read[index].reshape(len(values), len(self.members), 1)
-
-    def coarse(self, geometry: Geometry) -> Geometry:
-        """Return the lattice of blocks."""
-        return geometry.blocks(self.b).coarse
+    def up(self) -> Tensor:
+        """Whether each pattern is read as +1, bool [n]."""
+        return self.reading > 0
 
 
 @register
@@ -128,7 +110,8 @@ class Rsmi(Scheme):
         frame = framed(source.geometry, self.b, self.buffer, self.reach)
         table = table_of(source, frame)
         up, kept = best_reading(table.joint, readings(table.patterns))
-        return RsmiMap(self.b, frame.members, table.patterns.double(), up, kept, information(table.joint))
+        reading = 2 * up.to(torch.float64) - 1
+        return RsmiMap(self.b, frame.members, table.patterns.double(), reading, kept, information(table.joint))
 
     @classmethod
     def examples(cls) -> tuple[Rsmi, ...]:

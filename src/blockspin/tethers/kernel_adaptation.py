@@ -11,6 +11,7 @@ from blockspin.registry import register
 from blockspin.tethers.base import Row, Tether, exact
 from blockspin.tethers.linear_features import INPUTS, NOISE, TARGETS, TESTED, task
 from blockspin.theory import kernel_adaptation as theory
+from blockspin.theory.gaussian_average import hermite_rule
 from blockspin.theory.linear_features import weight_covariance
 
 KNOWN = {5: (1.844883, 2.412219), 20: (1.291370, 2.249115), 100: (1.067428, 2.133453), 1000: (1.007023, 2.093466)}
@@ -28,7 +29,7 @@ class KernelAdaptationTether(Tether):
 
     def rows(self) -> Iterator[Row]:
         """Yield fixed points of four widths, their mean output, and what separates them from the exact posterior."""
-        rule = theory.hermite_rule(4, 3)
+        rule = hermite_rule(4, 3)
         x, p = np.vstack([INPUTS, TESTED]), len(TARGETS)
         for width, (weight, output) in KNOWN.items():
             network = theory.TwoLayers(x, TARGETS, NOISE, width, lambda z: z)

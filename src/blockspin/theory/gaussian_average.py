@@ -15,6 +15,9 @@ from blockspin.errors import ConfigError
 Function = Callable[[Tensor], Tensor]
 """Acts on each element of a float64 tensor by itself, such as ``torch.tanh``."""
 
+Rule = tuple[np.ndarray, np.ndarray]
+"""Nodes [m, d] and weights [m] of a rule for d independent Gaussian variables of variance 1."""
+
 REACH = 12.0
 """Deviations at which the averages are cut off; the Gaussian weight there is 1e-31."""
 
@@ -106,6 +109,16 @@ def plane(K: tuple[float, float, float], nodes: int = 60) -> tuple[Tensor, Tenso
     return u1, u2, torch.outer(weight, v)
 
 
+def hermite_rule(dimension: int, nodes: int) -> Rule:
+    """Return a product rule for independent Gaussian variables, exact to degree 2 nodes - 1 in each."""
+    x, w = np.polynomial.hermite_e.hermegauss(nodes)
+    grid = np.stack([axis.ravel() for axis in np.meshgrid(*[x] * dimension, indexing="ij")], axis=1)
+    weight = np.ones(1)
+    for _ in range(dimension):
+        weight = np.outer(weight, w / w.sum()).ravel()
+    return grid, weight
+
+
 def cloud(K: np.ndarray, nodes: int) -> tuple[Tensor, Tensor]:
     """Return nodes [nodes^rank, n] and weights of a Gauss-Hermite rule for N(0, K) in as many dimensions as K's rank.
 
@@ -125,11 +138,7 @@ def cloud(K: np.ndarray, nodes: int) -> tuple[Tensor, Tensor]:
     rank = int(kept.sum())
     if nodes**rank > 1e7:
         raise ConfigError("nodes", nodes, f"fewer: {nodes}^{rank} nodes are too many")
-    x, w = np.polynomial.hermite_e.hermegauss(nodes)
-    grid = np.stack([axis.ravel() for axis in np.meshgrid(*[x] * rank, indexing="ij")], axis=1)
-    weight = np.ones(1)
-    for _ in range(rank):
-        weight = np.outer(weight, w / w.sum()).ravel()
+    grid, weight = hermite_rule(rank, nodes)
     return torch.from_numpy(grid @ root.T), torch.from_numpy(weight)
 
 

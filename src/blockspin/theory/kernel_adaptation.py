@@ -8,9 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from blockspin.errors import FitFailedError
-
-Rule = tuple[np.ndarray, np.ndarray]
-"""Nodes [m, d] and weights [m] of a rule for d independent Gaussian variables of variance 1."""
+from blockspin.theory.gaussian_average import Rule
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,16 +30,6 @@ class TwoLayers:
     width: int
     phi: Callable[[np.ndarray], np.ndarray]
     weight_variance: float = 1.0
-
-
-def hermite_rule(dimension: int, nodes: int) -> Rule:
-    """Return a product rule for independent Gaussian variables, exact to degree 2 nodes - 1 in each."""
-    x, w = np.polynomial.hermite_e.hermegauss(nodes)
-    grid = np.stack([axis.ravel() for axis in np.meshgrid(*[x] * dimension, indexing="ij")], axis=1)
-    weight = np.ones(1)
-    for _ in range(dimension):
-        weight = np.outer(weight, w / w.sum()).ravel()
-    return grid, weight
 
 
 def kernel(network: TwoLayers, Sigma: np.ndarray, rule: Rule) -> np.ndarray:
@@ -83,7 +71,7 @@ def adapted(network: TwoLayers, rule: Rule, damping: float = 0.1, steps: int = 2
 
     Args:
         network: The network and its data.
-        rule: Of ``hermite_rule`` in d dimensions; for phi of degree k exact from k + 2 nodes on.
+        rule: Of ``gaussian_average.hermite_rule`` in d dimensions; for phi of degree k exact from k + 2 nodes on.
         damping: Share of the new precision in each step.
         steps: At most.
 

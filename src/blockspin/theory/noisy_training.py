@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from blockspin.theory.four_point import connected
+
 
 def hidden_moments(features: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     r"""Return kernel [n, n] and vertex [n, n, n, n] of a hidden layer of independent units, outputs of variance K.
@@ -66,6 +68,6 @@ def width_correction(K: np.ndarray, V: np.ndarray, y: np.ndarray, noise: float) 
     p = len(y)
     inverse = np.linalg.inv(K[:p, :p] + noise * np.eye(p))
     g = inverse @ y
-    U = (V + V.transpose(0, 2, 1, 3) + V.transpose(0, 2, 3, 1))[:, :p, :p, :p]
+    U = connected(V)[:, :p, :p, :p]
     U = U[p:] - np.tensordot(K[p:, :p] @ inverse, U[:p], 1)
     return (np.einsum("tabc,a,b,c->t", U, g, g, g) - 3 * np.einsum("tabc,ab,c->t", U, inverse, g)) / 6
