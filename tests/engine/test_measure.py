@@ -155,6 +155,20 @@ def test_small_batches_are_put_together_whole_and_in_order():
     assert list(_put_together(iter([]))) == []
 
 
+def test_a_batch_that_is_large_enough_is_passed_on_as_it_is_and_in_order():
+    """No copy of it is made, and what was small and came before it goes before it."""
+    field = ensemble(samples=900)
+    sizes = (30, ROWS, 40, ROWS + 1, 900 - 71 - 2 * ROWS)
+    joints = [{"x": batch} for batch in _cut(field.batch, sizes)]
+    found = [joint["x"] for joint in _put_together(iter(joints))]
+    assert [found.index(joint["x"]) for joint in joints if len(joint["x"]) >= ROWS] == [1, 3, 4]
+    assert torch.equal(torch.cat([batch.ids for batch in found]), field.ids)
+
+
+def _cut(batch, sizes):
+    return [batch.select(rows) for rows in torch.arange(len(batch)).split(list(sizes))]
+
+
 def test_what_was_added_up_is_let_go_before_the_next_batch_is_read():
     """While a batch is read, the one before it is not in memory any more, nor parts that were put together."""
     alive, most = weakref.WeakSet(), []

@@ -23,7 +23,7 @@ from blockspin.errors import BlockspinError, ConfigError
 from blockspin.representations.base import Representation, counted
 from blockspin.sources.base import Sample
 
-HEAVY = 1.25
+HEAVY = 2.0
 """How many times the cost of a batch of the shard's average records the costliest batch may have, with padding."""
 
 

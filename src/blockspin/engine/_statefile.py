@@ -16,7 +16,7 @@ from torch import Tensor
 import blockspin
 from blockspin.engine._threads import numerics
 from blockspin.engine.base import Pass
-from blockspin.errors import CorruptStateError
+from blockspin.errors import CorruptStateError, DeclarationError
 from blockspin.observables.base import Monoid, State
 
 Work = tuple[Monoid, tuple[str, ...]]
@@ -88,12 +88,22 @@ def versions_in(fingerprint: str) -> tuple[str, str]:
     return about, found
 
 
-def folded(works: Sequence[Work], held: Sequence[State] | None, states: Sequence[State]) -> list[State]:
-    """Return states merged into those that are held; None holds nothing."""
+def folded(works: Sequence[Work], held: list[State] | None, states: list[State]) -> list[State]:
+    """Return states merged into those that are held, and empty both lists; None holds nothing.
+
+    One work after the other is let go as it is merged: all of the old ones, the new ones and their sums at once would
+    take three times the memory.
+    """
+    merged: list[State] = []
     if held is None:
-        return list(states)
+        merged, states[:] = list(states), []
+        return merged
+    if not len(works) == len(held) == len(states):
+        raise DeclarationError(f"{len(held)} and {len(states)} states are merged for {len(works)} works")
     with numerics(threads=1):
-        return [monoid.merge(old, new) for (monoid, _), old, new in zip(works, held, states, strict=True)]
+        for monoid, _ in works:
+            merged.append(monoid.merge(held.pop(0), states.pop(0)))
+    return merged
 
 
 def encode(saved: Saved) -> bytes:

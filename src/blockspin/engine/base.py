@@ -5,11 +5,13 @@ from __future__ import annotations
 import abc
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
-from blockspin.engine._threads import numerics
+from blockspin.engine._heap import returned
+from blockspin.engine._threads import numerics, side_by_side, torch_threads
 from blockspin.ensemble import Batch
-from blockspin.observables.base import Estimator, Monoid, State
+from blockspin.observables.base import Estimator, Monoid, Running, State
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -99,23 +101,36 @@ def states_of_shard(reading: Pass, works: Sequence[tuple[Monoid, tuple[str, ...]
     Raises:
         Exception: Whatever a batch or a monoid raises, with the shard as a note.
     """
-    with numerics():
+    with numerics(), side_by_side() as each:
         try:
             sums = [(monoid.running(), names) for monoid, names in works]
             for joint in _put_together(reading.batches(shard)):
-                for running, names in sums:
-                    running.add(*(joint[name] for name in names))
+                each(partial(_add, joint), sums)
                 del joint  # or it would stay in memory while the next one is read
-            return [running.state() for running, _ in sums]
+            with torch_threads(1):
+                return [running.state() for running, _ in sums]
         except Exception as reason:
             reason.add_note(f"in shard {shard.key} ({shard.samples} samples)")
             raise
+        finally:
+            returned()
+
+
+def _add(joint: dict[str, Batch], item: tuple[Running, tuple[str, ...]]) -> None:
+    running, names = item
+    running.add(*(joint[name] for name in names))
 
 
 def _put_together(joints: Iterable[dict[str, Batch]]) -> Iterator[dict[str, Batch]]:
-    """Yield joint batches of at least ``ROWS`` samples, but for the last; which ones depends on the shard alone."""
+    """Yield joint batches, small ones put together to ``ROWS`` samples; which ones depends on the shard alone."""
     held: dict[str, list[Batch]] = {}
     for joint in joints:
+        if max(map(len, joint.values()), default=0) >= ROWS:  # large enough alone: a copy of it would fill memory
+            if held:
+                yield _joined(held)
+            yield joint
+            del joint
+            continue
         for name in joint:
             held.setdefault(name, []).append(joint[name])
         del joint

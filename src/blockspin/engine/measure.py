@@ -138,6 +138,7 @@ def fill(
     for shard, states in executor.run(reading, works, pending):
         _require_next(shard, next(expected, None), executor)
         folder.fold(shard, states)
+        del states  # the next shard needs the memory
         done += shard.samples
         if progress is not None:
             progress(done, total)

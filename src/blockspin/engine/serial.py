@@ -31,3 +31,4 @@ class Serial(Executor):
             with torch_threads(self.threads):
                 states = states_of_shard(reading, works, shard)
             yield shard, states
+            del states  # or it would stay in memory while the next shard is added up

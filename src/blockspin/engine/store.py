@@ -55,8 +55,8 @@ class Store(abc.ABC):
         """Return the shards that are not folded yet, in order."""
 
     @abc.abstractmethod
-    def fold(self, shard: Shard, states: Sequence[State]) -> None:
-        """Merge the states of a shard into its group."""
+    def fold(self, shard: Shard, states: list[State]) -> None:
+        """Merge the states of a shard into its group; the list is used up."""
 
     @abc.abstractmethod
     def groups(self, count: int) -> Sequence[Sequence[State]]:
@@ -78,7 +78,7 @@ class MemoryStore(Store):
         """Return all shards: nothing outlives this process."""
         return list(shards)
 
-    def fold(self, shard: Shard, states: Sequence[State]) -> None:
+    def fold(self, shard: Shard, states: list[State]) -> None:
         """Merge the states of a shard into its group."""
         self.states[shard.group] = folded(self.works, self.states.get(shard.group), states)
 
@@ -116,7 +116,7 @@ class FolderStore(Store):
             done.update(self._held(name).ledger)
         return [shard for shard in shards if shard.key not in done]
 
-    def fold(self, shard: Shard, states: Sequence[State]) -> None:
+    def fold(self, shard: Shard, states: list[State]) -> None:
         """Merge the states of a shard into its group and write that group's file.
 
         Raises:
@@ -125,7 +125,7 @@ class FolderStore(Store):
         name = self.plan[shard]
         if self._current is None or self._current[0] != name:
             self._current = (name, self._held(name))
-        held = self._current[1]
+        held, self._current = self._current[1], None  # what is merged is used up; its file stands
         self.put(name, [*held.ledger, shard.key], folded(self.works, held.states or None, states))
 
     def put(self, name: str, ledger: list[str], states: list[State]) -> None:
@@ -140,7 +140,7 @@ class FolderStore(Store):
             self._check_space(len(payload))
             self._checked_space = True
         write_bytes(self.file(name), payload)
-        self._current = (name, saved)
+        self._current = (name, saved) if len(ledger) < len(self.expected[name]) else None  # nothing is added any more
 
     def groups(self, count: int) -> Sequence[Sequence[State]]:
         """Return the states of all groups, each read from its file when it is asked for."""
