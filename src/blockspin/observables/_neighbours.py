@@ -35,50 +35,96 @@ class Nearest:
 def nearest(values: Tensor, count: int) -> Nearest:
     """Return the ``count`` nearest rows, Euclidean, of each row of a field [n, ...]; memory is that of a block.
 
-    Squared distances come from matrix products in the dtype of the field, centred. The candidates are measured again in
-    float64 from their differences; where the rounding of the products could have hidden a nearer row, that row's
+    Squared distances come from matrix products in the dtype of the field, centred. What their rounding cannot tell from
+    the nearest is measured again in float64 from differences; where it could have hidden a nearer row, that row's
     neighbours are found again in float64.
 
     Raises:
         TooFewSamplesError: If there are not more rows than neighbours.
     """
-    x = values.reshape(len(values), -1).to(torch.float64)
-    n = len(x)
+    field = values.reshape(len(values), -1)
+    n = len(field)
     if n <= count:
         raise TooFewSamplesError(f"{n} units have no {count} neighbours each", "Give more samples.")
+    x = field.to(torch.float64)
     x = x - x.mean(0)
-    dtype = torch.float32 if values.dtype.itemsize <= 4 else torch.float64
-    coarse, norms = x.to(dtype), x.square().sum(1)
-    found = [_block(coarse, x, norms, rows, count) for rows in torch.arange(n).split(max(1, BLOCK // n))]
+    norms = x.square().sum(1)
+    coarse = x.to(torch.float32 if values.dtype.itemsize <= 4 else torch.float64)
+    search = _Search.of(field, coarse, norms, count)
+    found = [search.block(rows) for rows in torch.arange(n).split(max(1, BLOCK // n))]
     distances, index, sure = (torch.cat(column) for column in zip(*found, strict=True))
-    for rows in (~sure).nonzero().flatten().split(max(1, BLOCK // n)):
-        distances[rows], index[rows], _ = _block(x, x, norms, rows, count)
+    unsure = (~sure).nonzero().flatten()
+    if len(unsure):
+        search = _Search.of(field, x, norms, count)
+        for rows in unsure.split(max(1, BLOCK // n)):
+            distances[rows], index[rows], _ = search.block(rows)
     return Nearest(distances, index)
 
 
-def _block(coarse: Tensor, x: Tensor, norms: Tensor, rows: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return distances, indices and whether they are sure, for some rows."""
-    n, width = x.shape
-    squares = torch.addmm(norms.to(coarse.dtype)[None], coarse[rows], coarse.T, alpha=-2)
-    squares[torch.arange(len(rows)), rows] = torch.inf
-    candidates = min(count + SPARE, n - 1)
-    last, near = squares.topk(candidates, dim=1, largest=False)
-    exact = _gaps(x, rows, near)
-    order = exact.argsort(dim=1, stable=True)[:, :count]
-    distances, index = exact.gather(1, order), near.gather(1, order)
-    if candidates == n - 1:
-        return distances, index, torch.ones(len(rows), dtype=torch.bool)
-    unit = torch.finfo(coarse.dtype).eps
-    slack = (width + 4) * unit * (norms[rows].sqrt() + norms.max().sqrt()).square()
-    bound = last[:, -1].to(torch.float64) + norms[rows] - slack  # no other row's square is below
-    return distances, index, distances[:, -1].square() <= bound
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """What every block of rows needs.
+
+    Args:
+        field: [n, width], as given.
+        coarse: The field centred, in the dtype of the products; rows of zeros fill up a whole number of bundles.
+        squares: [rows of coarse]; their squared norms, infinite for the zeros, which are then nobody's neighbours.
+        norms: float64 [n]; the squared norms without their rounding.
+        count: Neighbours asked for.
+        depth: Columns of a bundle.
+    """
+
+    field: Tensor
+    coarse: Tensor
+    squares: Tensor
+    norms: Tensor
+    count: int
+    depth: int
+
+    @classmethod
+    def of(cls, field: Tensor, coarse: Tensor, norms: Tensor, count: int) -> _Search:
+        n = len(field)
+        depth = max(1, round((n / (count + SPARE)) ** 0.5))  # as many bundles as columns in those that are chosen
+        filled = coarse.new_zeros(-n % depth, coarse.shape[1])
+        squares = torch.cat([norms.to(coarse.dtype), torch.full((len(filled),), torch.inf, dtype=coarse.dtype)])
+        return cls(field, torch.cat([coarse, filled]), squares, norms, count, depth)
+
+    def block(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return distances, indices and whether they are sure, for some rows."""
+        n, width = self.field.shape
+        squares = torch.addmm(self.squares[None], self.coarse[rows], self.coarse.T, alpha=-2)
+        squares[torch.arange(len(rows)), rows] = torch.inf
+        candidates = min(self.count + SPARE, n - 1)
+        last, near = smallest(squares, candidates, self.depth)
+        last = last.to(torch.float64) + self.norms[rows, None]
+        slack = self.norms[rows].sqrt() + self.norms.max().sqrt()
+        slack = (width + 4) * torch.finfo(squares.dtype).eps * slack.square()  # the most that a square is off
+        open_ = last <= (last[:, self.count - 1] + 2 * slack)[:, None]
+        exact = torch.full_like(last, torch.inf)
+        exact[open_] = _gaps(self.field, rows[open_.nonzero()[:, 0]], near[open_])
+        order = exact.argsort(dim=1, stable=True)[:, : self.count]
+        distances, index = exact.gather(1, order), near.gather(1, order)
+        sure = distances[:, -1].square() <= last[:, -1] - slack  # no other row's square is below
+        return distances, index, sure | (candidates == n - 1)
 
 
-def _gaps(x: Tensor, rows: Tensor, near: Tensor) -> Tensor:
-    """Return the distances float64 [rows, candidates] from differences, a bounded number of entries at a time."""
-    step = max(1, BLOCK // (near.shape[1] * x.shape[1]))
-    parts = zip(rows.split(step), near.split(step), strict=True)
-    return torch.cat([(x[own, None] - x[other]).norm(dim=2) for own, other in parts])
+def smallest(values: Tensor, count: int, depth: int) -> tuple[Tensor, Tensor]:
+    """Return the ``count`` smallest entries of each row [rows, n], ascending, and where they are.
+
+    They lie in as many bundles of ``depth`` columns, those of the smallest least entries, and only these bundles are
+    searched: several times faster than a search of whole rows. ``depth`` divides n, and there are enough bundles.
+    """
+    bundles = values.unflatten(1, (depth, -1))
+    chosen = bundles.amin(1).topk(count, dim=1, largest=False).indices
+    inside = bundles.gather(2, chosen[:, None].expand(-1, bundles.shape[1], -1)).flatten(1)
+    least, place = inside.topk(count, dim=1, largest=False)
+    return least, place // count * bundles.shape[2] + chosen.gather(1, place % count)
+
+
+def _gaps(field: Tensor, rows: Tensor, others: Tensor) -> Tensor:
+    """Return the distances float64 of pairs of rows from differences, a bounded number of entries at a time."""
+    pairs = zip(*(part.split(max(1, BLOCK // field.shape[1])) for part in (rows, others)), strict=True)
+    return torch.cat([(field[a].to(torch.float64) - field[b]).norm(dim=1) for a, b in pairs])
 
 
 def within(found: Nearest, values: Tensor, mask: Tensor, count: int) -> Tensor:
