@@ -167,6 +167,7 @@ def _about(study: Study) -> dict[str, Any]:
             "class": type(module).__name__,
             "parameters": sum(parameter.numel() for parameter in module.parameters()),
             "layers": list(study.reading.layers),
+            "absent": list(study.reading.network.absent),
             "trained_on_the_spot": study.material.trained is not None,
         },
         "data": {

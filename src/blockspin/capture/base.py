@@ -71,11 +71,13 @@ class Network:
         module: The network; never moved, its flags and gradients never touched.
         encoder: How contents become its inputs.
         how: What it is, for the report: "trained", "untrained copy from the model's own config".
+        absent: Parts whose weights are in no file: nothing is read that depends on them.
     """
 
     module: nn.Module
     encoder: Encoder
     how: str = "trained"
+    absent: tuple[str, ...] = ()
 
     @cached_property
     def places(self) -> Places:

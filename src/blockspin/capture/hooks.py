@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, TypeVar
@@ -47,7 +47,8 @@ def capture_as(
     Raises:
         UnknownLayerError: If a layer does not exist.
         TrainModeError: If the network is in train mode and holds dropout or batch norm.
-        MissingModelError: If the forward pass never reaches one of the layers.
+        MissingModelError: If the forward pass never reaches one of the layers, or not before a part of the network
+            whose weights are in no file.
         ShapeError: If a layer returns no tensor.
     """
     network.require_eval()
@@ -63,7 +64,7 @@ def capture_as(
                 raise _Deepest
 
     actions = [(places[layer], partial(keep, layer)) for layer in layers]
-    with torch.no_grad(), suppress(_Deepest), _hooked(network.module, actions):
+    with torch.no_grad(), suppress(_Deepest), _hooked(network.module, actions), _refused(network, found, layers):
         network.encoder.call(network.module, inputs)
     missing = [layer for layer in layers if layer not in found]
     if missing:
@@ -128,6 +129,28 @@ def _hooked(module: nn.Module, actions: Sequence[tuple[Place, Callable[[Any], An
                 handles.append(target.register_forward_pre_hook(_before(action), with_kwargs=True))
             else:
                 handles.append(target.register_forward_hook(lambda m, i, output, action=action: action(output)))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def _refused(network: Network, found: Collection[str], layers: Sequence[str]) -> Iterator[None]:
+    """Refuse to run a part of a network whose weights are in no file."""
+
+    def refuse(part: str, *given: Any) -> None:
+        left = [layer for layer in layers if layer not in found]
+        raise MissingModelError(
+            f"{left[0]!r} comes after {part!r}, whose weights are not in the network's files",
+            "Name layers before it, or load the model that the weights were saved from.",
+        )
+
+    handles = []
+    try:
+        for part in network.absent:
+            for module in network.module.get_submodule(part).modules():
+                handles.append(module.register_forward_pre_hook(partial(refuse, part)))
         yield
     finally:
         for handle in handles:

@@ -45,4 +45,4 @@ class NetworkRecipe:
         encoder: Encoder = ArrayEncoder(self.modality)
         if self.modality == "text":
             encoder = TextEncoder(padding_right(loaded.tokenizer), self.max_tokens)
-        return Network(module, encoder, how)
+        return Network(module, encoder, how, loaded.absent)

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from blockspin.errors import DiskSpaceError, MissingDependencyError, MissingModelError
+from blockspin.sources._complete import absent_parts
 
 UNFINISHED = ".unfinished-"
 STALE = 3600.0
@@ -67,11 +68,15 @@ def _write(file: Path, folder: Path) -> None:
     transformers.utils.logging.disable_progress_bar()
     where: dict[str, Any] = {"gguf_file": file.name, "local_files_only": True, "trust_remote_code": False}
     try:
-        read = transformers.AutoModelForCausalLM.from_pretrained(str(file.parent), **where, dtype=torch.float32)
+        read, found = transformers.AutoModelForCausalLM.from_pretrained(
+            str(file.parent), **where, dtype=torch.float32, output_loading_info=True
+        )
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(file.parent), **where)
     except Exception as reason:  # a damaged file fails inside the reader in ways of its own
         first = str(reason).strip().partition("\n")[0]
         raise MissingModelError(f"no network can be read from {file} ({first})", "Give a GGUF file, whole.") from None
+    if absent := absent_parts(read, found, file.name):
+        raise MissingModelError(f"{file} holds no weights of {', '.join(absent)}", "Give a GGUF file, whole.")
     try:
         _plain(read).save_pretrained(str(folder))
         tokenizer.save_pretrained(str(folder))

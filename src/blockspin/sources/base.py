@@ -73,10 +73,12 @@ class Loaded:
     Args:
         module: The network, as its maker gives it; never moved, its flags and gradients never touched.
         tokenizer: From a list of strings to tensors, for networks that read text; None for others.
+        absent: Parts of the module, as a pooler, whose weights are in no file: they are NaN.
     """
 
     module: torch.nn.Module
     tokenizer: Any = None
+    absent: tuple[str, ...] = ()
 
 
 class ModuleSource(Source):

@@ -71,6 +71,11 @@ def state_of(path: Path) -> dict[str, Tensor]:
     return dict(state)
 
 
+def listed(names: Collection[str]) -> str:
+    """Return names in order for a message, not too many."""
+    return ", ".join(sorted(names)[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+
+
 def _torch_file(path: Path) -> Any:
     with warnings.catch_warnings():  # of pickles that torch did not write: they are refused, or read without harm
         warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
@@ -102,5 +107,4 @@ def _place(tensor: Tensor) -> tuple[int, int, torch.Size]:
 
 def _refuse(path: Path, what: str, names: Collection[str], remedy: str) -> None:
     if names:
-        listed = ", ".join(sorted(names)[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
-        raise CheckpointError(f"{path} {what} {listed}", remedy)
+        raise CheckpointError(f"{path} {what} {listed(names)}", remedy)

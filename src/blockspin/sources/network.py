@@ -16,6 +16,7 @@ import torch
 
 from blockspin.errors import ConfigError, MissingDependencyError, MissingModelError
 from blockspin.registry import register
+from blockspin.sources._complete import absent_parts
 from blockspin.sources._gguf import dequantised
 from blockspin.sources.base import Loaded, ModuleSource
 from blockspin.sources.checkpoint import load_checkpoint
@@ -91,7 +92,8 @@ class NetworkSource(ModuleSource):
         if self.checkpoint:
             if _is_factory(self.model):  # which may give the same module twice
                 loaded = replace(loaded, module=copy.deepcopy(loaded.module))
-            load_checkpoint(loaded.module, Path(self.checkpoint).expanduser())
+            load_checkpoint(loaded.module, Path(self.checkpoint).expanduser())  # all of its state dict
+            loaded = replace(loaded, absent=())
         if self.device:
             loaded.module.to(self.device)  # our own copy: nobody else has it
         return loaded
@@ -126,11 +128,7 @@ class NetworkSource(ModuleSource):
         except Exception as reason:  # a folder that is damaged or hostile fails inside the loader in ways of its own
             first = str(reason).strip().partition("\n")[0][:500]
             raise MissingModelError(f"no network can be loaded from {name!r} ({first})", _remedy(reason)) from None
-        if not {name for name, _ in module.named_parameters()} - set(found["missing_keys"]):
-            raise MissingModelError(
-                f"no weight of {name!r} is that of its network, {type(module).__name__}", "Check its files of weights."
-            )
-        return Loaded(module.eval(), tokenizer)
+        return Loaded(module.eval(), tokenizer, absent_parts(module, found, name))
 
 
 def _remedy(reason: Exception) -> str:
