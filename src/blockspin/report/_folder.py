@@ -14,11 +14,10 @@ import xarray
 
 from blockspin.engine._files import refuse_outward
 from blockspin.errors import RunFolderError
+from blockspin.report._arrays import LARGEST, unpacked_size
 
 KEYS = {"title", "summary", "answers", "notes", "flows", "methods", "network", "data"}
 """What answers.json must hold."""
-LARGEST = 2**28
-"""Bytes that a file of the folder, or a quantity of a flow unpacked, may have."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,15 +90,32 @@ class RunFolder:
         Stores list their arrays in whatever order the file system has them; the page must not depend on it.
         """
         rows: dict[str, list[Series]] = {}
+        self._require_bounded()
         for about in self.answers["flows"]:
-            with self._flow(about["file"]) as data:
-                for name in sorted(map(str, data.data_vars)):
-                    if "." in name and ":" not in name:
-                        rows.setdefault(name, []).append(_series(data, name, about))
+            for name, series in self._flow(about).items():
+                rows.setdefault(name, []).append(series)
         return dict(sorted(rows.items()))
 
-    def _flow(self, name: str) -> xarray.Dataset:
-        refuse_outward(name)
+    def _require_bounded(self) -> None:
+        """Refuse flows that would take more memory than flows do, before any of them is read."""
+        for about in self.answers["flows"]:
+            refuse_outward(about["file"])
+        total = sum(unpacked_size(self.path / "flows" / about["file"]) for about in self.answers["flows"])
+        if total > LARGEST:
+            raise RunFolderError(
+                f"the flows of {self.path} claim {total} bytes, more than {LARGEST}", "Repeat the run."
+            )
+
+    def _flow(self, about: Mapping[str, Any]) -> dict[str, Series]:
+        with self._opened(about["file"]) as data:
+            names = [name for name in sorted(map(str, data.data_vars)) if "." in name and ":" not in name]
+            try:
+                return {name: _series(data, name, about) for name in names}
+            except (KeyError, TypeError, ValueError, RuntimeError, OSError) as reason:  # damaged, or made to harm
+                first = str(reason).strip().partition("\n")[0][:200]
+                raise RunFolderError(f"flow {about['file']} cannot be read ({first})", "Repeat the run.") from None
+
+    def _opened(self, name: str) -> xarray.Dataset:
         try:  # of the one format that was written: others know of codecs that call programs
             return xarray.open_zarr(self.path / "flows" / name, consolidated=False, chunks=None, zarr_format=3)
         except (OSError, ValueError):
@@ -129,8 +145,6 @@ class RunFolder:
 
 def _series(data: xarray.Dataset, name: str, about: Mapping[str, Any]) -> Series:
     variable = data[name]
-    if 8 * variable.size > LARGEST:
-        raise RunFolderError(f"{name} of {about['name']} claims {variable.size} numbers", "Repeat the run.")
     labels = tuple(str(label) for label in data.attrs["labels"])
     value = np.asarray(variable.values, dtype=float)
     error = f"{name}:error"
