@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -46,6 +46,24 @@ def weight_matrices(module: nn.Module) -> Iterator[WeightMatrix | Unread]:
         with _aligned(child):
             for name, value in _own_weights(f"{path}." if path else "", child, first):
                 yield from _read(name, value, child)
+
+
+def state_matrices(state: Mapping[str, Tensor]) -> Iterator[WeightMatrix | Unread]:
+    """Yield every tensor of a state dict once, in its order, as ``weight_matrices`` does without knowing the network.
+
+    Two axes are a matrix. Of more axes a state dict does not say whether they are a convolution or a stack of matrices.
+    """
+    seen: set[tuple[int, torch.Size]] = set()
+    for name, value in state.items():
+        place = (value.data_ptr(), value.shape)
+        if place in seen and value.numel():
+            continue  # tied
+        seen.add(place)
+        if value.ndim > 2:
+            axes = f"{value.ndim} axes may be a convolution or a stack of matrices"
+            yield Unread(name, f"{axes}: name the model that the state dict belongs to")
+        else:
+            yield from _read(name, value, nn.Module())
 
 
 def _own_weights(prefix: str, child: nn.Module, wanted: set[str]) -> Iterator[tuple[str, Tensor]]:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+if TYPE_CHECKING:
+    from blockspin.progress import Steps
+    from blockspin.spectra.network import NetworkSpectra
+
 
 def command(
-    model: str = "builtin:minilm",
+    model: str = "",
     /,
     *,
+    checkpoint: Path | None = None,
     p_values: Annotated[bool, Parameter(negative="")] = False,
     surrogates: int = 99,
     seed: int = 0,
@@ -22,7 +28,9 @@ def command(
     Says of each whether it is a power law, none, or cannot be told.
 
     Args:
-        model: A Hugging Face id or folder, builtin:minilm, or package.module:factory, as for run.
+        model: A Hugging Face id or folder, builtin:minilm, or package.module:factory, as for run; builtin:minilm where
+            no checkpoint is named either.
+        checkpoint: State dict (safetensors, pt, bin) that is put into the model; by itself where no model is named.
         p_values: Test every tail against random matrices that have one; without it no tail is called a power law.
         surrogates: Most random matrices a weight.
         seed: Randomness of the random matrices.
@@ -32,22 +40,36 @@ def command(
 
     from blockspin.errors import ConfigError
     from blockspin.progress import Steps
-    from blockspin.registry import member
-    from blockspin.spectra.network import network_spectra, with_p_values
+    from blockspin.spectra.network import with_p_values
 
     if surrogates < 20:
         raise ConfigError("surrogates", surrogates, "an integer of at least 20.")
     steps = Steps()
-    with steps.step("load the network"):
-        module = member("sources", "network")(model).load().module
-    with steps.step("spectra"):
-        found = network_spectra(module)
+    found = _found(model, checkpoint, steps)
     if p_values:
         with steps.step("p-values", total=1.0) as advance:
             generator = torch.Generator().manual_seed(seed)
             found = with_p_values(found, generator=generator, most=surrogates, advance=advance)
     print(json.dumps(found.to_dict(), indent=1) if as_json else _text(found))
     return 0
+
+
+def _found(model: str, checkpoint: Path | None, steps: Steps) -> NetworkSpectra:
+    """Return the spectra of a network, of one with the weights of a checkpoint, or of a checkpoint by itself."""
+    from blockspin.registry import member
+    from blockspin.sources.checkpoint import state_of
+    from blockspin.spectra.network import network_spectra, state_spectra
+
+    if checkpoint is not None and not model:
+        with steps.step("read the checkpoint"):
+            state = state_of(checkpoint.expanduser())
+        with steps.step("spectra"):
+            return state_spectra(state)
+    with steps.step("load the network"):
+        network = member("sources", "network")
+        loaded = network(model or "builtin:minilm", checkpoint=str(checkpoint or "")).load()
+    with steps.step("spectra"):
+        return network_spectra(loaded.module, absent=loaded.absent)
 
 
 def _text(found) -> str:

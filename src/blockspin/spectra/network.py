@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from blockspin.capture.matrices import Unread, WeightMatrix, weight_matrices
+from blockspin.capture.matrices import Unread, WeightMatrix, state_matrices, weight_matrices
 from blockspin.errors import BlockspinError
 from blockspin.spectra.layer import LayerSpectrum, layer_spectrum, with_surrogates
 
@@ -37,7 +37,7 @@ class NetworkSpectra:
         return {"layers": [layer.to_dict() for layer in self.layers], "skipped": skipped}
 
 
-def network_spectra(module: nn.Module, *, workers: int | None = None) -> NetworkSpectra:
+def network_spectra(module: nn.Module, *, absent: Sequence[str] = (), workers: int | None = None) -> NetworkSpectra:
     """Return the spectrum and power-law fit of every weight of at least two axes of any torch module.
 
     The module is not touched. What has no spectrum (vectors, NaN, packed types) is named with the reason, never left
@@ -45,6 +45,7 @@ def network_spectra(module: nn.Module, *, workers: int | None = None) -> Network
 
     Args:
         module: Any network.
+        absent: Parts whose weights are in no file (``Loaded.absent``): they have no spectrum.
         workers: Threads, each of which takes one matrix at a time; as many as processors, at most four, by default.
 
     Example:
@@ -52,6 +53,25 @@ def network_spectra(module: nn.Module, *, workers: int | None = None) -> Network
         >>> [layer.name for layer in found.layers], [item.name for item in found.skipped]
         (['0.weight'], ['0.bias', '1.weight', '1.bias'])
     """
+    parts = tuple(f"{part}." for part in absent)
+    known = (
+        Unread(item.name, "it is in no file of the network") if item.name.startswith(parts) else item
+        for item in weight_matrices(module)
+    )
+    return _spectra(known, workers)
+
+
+def state_spectra(state: Mapping[str, Tensor], *, workers: int | None = None) -> NetworkSpectra:
+    """Return the spectrum and power-law fit of every matrix of a state dict, without the network that it belongs to.
+
+    Args:
+        state: Tensors by name.
+        workers: As in ``network_spectra``.
+    """
+    return _spectra(state_matrices(state), workers)
+
+
+def _spectra(items: Iterable[WeightMatrix | Unread], workers: int | None) -> NetworkSpectra:
     layers: list[LayerSpectrum] = []
     skipped: list[Unread] = []
 
@@ -63,7 +83,7 @@ def network_spectra(module: nn.Module, *, workers: int | None = None) -> Network
         except BlockspinError as reason:
             return Unread(item.name, str(reason))
 
-    for found in _mapped(spectrum, weight_matrices(module), workers):
+    for found in _mapped(spectrum, items, workers):
         if isinstance(found, Unread):
             skipped.append(found)
         else:
