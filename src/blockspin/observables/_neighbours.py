@@ -11,9 +11,11 @@ from torch import Tensor
 from blockspin.errors import FitFailedError, TooFewSamplesError
 from blockspin.observables.base import State
 
-BLOCK = 2**22
+BLOCK = 2**23
 """Most entries of a block of distances."""
-SPARE = 6
+DEPTH, PANEL = 16, 60
+"""Columns of a bundle, and most bundles of rows of a panel: what is read down its columns stays near the processor."""
+SPARE = 3
 """Candidates beyond the neighbours asked for."""
 TIED = 0.01
 """Share of rows whose first two neighbours may be equally far."""
@@ -46,79 +48,95 @@ def nearest(values: Tensor, count: int) -> Nearest:
     n = len(field)
     if n <= count:
         raise TooFewSamplesError(f"{n} units have no {count} neighbours each", "Give more samples.")
-    x = field.to(torch.float64)
-    x = x - x.mean(0)
-    norms = x.square().sum(1)
-    coarse = x.to(torch.float32 if values.dtype.itemsize <= 4 else torch.float64)
-    search = _Search.of(field, coarse, norms, count)
-    found = [search.block(rows) for rows in torch.arange(n).split(max(1, BLOCK // n))]
-    distances, index, sure = (torch.cat(column) for column in zip(*found, strict=True))
+    coarse = field.to(torch.float32 if values.dtype.itemsize <= 4 else torch.float64)
+    centre = coarse.mean(0)  # distances are the same about any
+    coarse = coarse - centre
+    norms = torch.linalg.vector_norm(coarse, dim=1, dtype=torch.float64).square()
+    candidates = min(count + SPARE, n - 1)
+    found = _candidates(coarse, norms, candidates)
+    distances, index, sure = _settled(field, norms, torch.arange(n), found, count, coarse.dtype)
     unsure = (~sure).nonzero().flatten()
     if len(unsure):
-        search = _Search.of(field, x, norms, count)
+        x = field.to(torch.float64) - centre
+        norms = x.square().sum(1)
         for rows in unsure.split(max(1, BLOCK // n)):
-            distances[rows], index[rows], _ = search.block(rows)
+            squares = torch.addmm(norms[None], x[rows], x.T, alpha=-2) + norms[rows, None]
+            squares[torch.arange(len(rows)), rows] = torch.inf
+            again = Nearest(*squares.topk(candidates, dim=1, largest=False))
+            distances[rows], index[rows], _ = _settled(field, norms, rows, again, count, torch.float64)
     return Nearest(distances, index)
 
 
-@dataclass(frozen=True, eq=False)
-class _Search:
-    """What every block of rows needs.
+def _candidates(coarse: Tensor, norms: Tensor, count: int) -> Nearest:
+    """Return the ``count`` nearest rows of each by products in the dtype given: squared distances with its rounding.
+
+    The matrix of all pairs is symmetric: its upper half is made a panel of rows at a time, and read along rows and down
+    columns. Its entries are minus half the squared distances, which come out of the product without another pass.
+    """
+    n, width = coarse.shape
+    panels = -(-n // (DEPTH * max(1, min(PANEL, BLOCK // (n * DEPTH)))))
+    side = -(-n // (panels * DEPTH)) * DEPTH
+    x = torch.cat([coarse, coarse.new_zeros(panels * side - n, width)])  # whole bundles, with rows of nobody
+    half = torch.full((len(x),), torch.inf, dtype=x.dtype)
+    half[:n] = norms / 2
+    best, where = x.new_full((len(x), count), -torch.inf), torch.zeros(len(x), count, dtype=torch.int64)
+    memory = x.new_empty(side * len(x))
+
+    def keep(rows: slice, closeness: Tensor, first: int) -> None:
+        found, place = largest(closeness, min(count, closeness.shape[1]))
+        both, places = torch.cat([best[rows], found], dim=1), torch.cat([where[rows], place + first], dim=1)
+        best[rows], chosen = both.topk(count, dim=1)
+        where[rows] = places.gather(1, chosen)
+
+    for start in range(0, len(x), side):
+        stop = start + side
+        panel = memory[: side * (len(x) - start)].view(side, -1)
+        torch.addmm(-half[None, start:], x[start:stop], x[start:].T, out=panel)
+        panel.sub_(half[start:stop, None]).diagonal().fill_(-torch.inf)
+        keep(slice(start, stop), panel, start)
+        if stop < len(x):
+            keep(slice(stop, len(x)), panel[:, side:].T, start)
+    return Nearest(-2 * best[:n].to(torch.float64), where[:n])
+
+
+def _settled(
+    field: Tensor, norms: Tensor, rows: Tensor, found: Nearest, count: int, dtype: torch.dtype
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return distances and indices of the nearest among candidates, and whether no other row can be nearer.
 
     Args:
         field: [n, width], as given.
-        coarse: The field centred, in the dtype of the products; rows of zeros fill up a whole number of bundles.
-        squares: [rows of coarse]; their squared norms, infinite for the zeros, which are then nobody's neighbours.
-        norms: float64 [n]; the squared norms without their rounding.
-        count: Neighbours asked for.
-        depth: Columns of a bundle.
+        norms: float64 [n]; squared norms of the field, centred.
+        rows: Which rows.
+        found: Their candidates, the nearest rows by squares that are off by rounding.
+        count: How many.
+        dtype: In which the squares were made.
     """
-
-    field: Tensor
-    coarse: Tensor
-    squares: Tensor
-    norms: Tensor
-    count: int
-    depth: int
-
-    @classmethod
-    def of(cls, field: Tensor, coarse: Tensor, norms: Tensor, count: int) -> _Search:
-        n = len(field)
-        depth = max(1, round((n / (count + SPARE)) ** 0.5))  # as many bundles as columns in those that are chosen
-        filled = coarse.new_zeros(-n % depth, coarse.shape[1])
-        squares = torch.cat([norms.to(coarse.dtype), torch.full((len(filled),), torch.inf, dtype=coarse.dtype)])
-        return cls(field, torch.cat([coarse, filled]), squares, norms, count, depth)
-
-    def block(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return distances, indices and whether they are sure, for some rows."""
-        n, width = self.field.shape
-        squares = torch.addmm(self.squares[None], self.coarse[rows], self.coarse.T, alpha=-2)
-        squares[torch.arange(len(rows)), rows] = torch.inf
-        candidates = min(self.count + SPARE, n - 1)
-        last, near = smallest(squares, candidates, self.depth)
-        last = last.to(torch.float64) + self.norms[rows, None]
-        slack = self.norms[rows].sqrt() + self.norms.max().sqrt()
-        slack = (width + 4) * torch.finfo(squares.dtype).eps * slack.square()  # the most that a square is off
-        open_ = last <= (last[:, self.count - 1] + 2 * slack)[:, None]
-        exact = torch.full_like(last, torch.inf)
-        exact[open_] = _gaps(self.field, rows[open_.nonzero()[:, 0]], near[open_])
-        order = exact.argsort(dim=1, stable=True)[:, : self.count]
-        distances, index = exact.gather(1, order), near.gather(1, order)
-        sure = distances[:, -1].square() <= last[:, -1] - slack  # no other row's square is below
-        return distances, index, sure | (candidates == n - 1)
+    (n, width), squares = field.shape, found.distances
+    slack = (
+        (width + 4) * torch.finfo(dtype).eps * (norms[rows].sqrt() + norms.max().sqrt()).square()
+    )  # the most that a square is off
+    near = squares <= (squares[:, count - 1] + 2 * slack)[:, None]
+    exact = torch.full_like(squares, torch.inf)
+    exact[near] = _gaps(field, rows[near.nonzero()[:, 0]], found.index[near])
+    order = exact.argsort(dim=1, stable=True)[:, :count]
+    distances, index = exact.gather(1, order), found.index.gather(1, order)
+    sure = distances[:, -1].square() <= squares[:, -1] - slack  # no other row's square is below
+    return distances, index, sure | (squares.shape[1] == n - 1)
 
 
-def smallest(values: Tensor, count: int, depth: int) -> tuple[Tensor, Tensor]:
-    """Return the ``count`` smallest entries of each row [rows, n], ascending, and where they are.
+def largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Return the ``count`` largest entries of each row [rows, n], and where they are; n is a multiple of ``DEPTH``.
 
-    They lie in as many bundles of ``depth`` columns, those of the smallest least entries, and only these bundles are
-    searched: several times faster than a search of whole rows. ``depth`` divides n, and there are enough bundles.
+    They lie in as many bundles of columns, those with the largest entries of all, and only these bundles are searched:
+    several times faster than a search of whole rows.
     """
-    bundles = values.unflatten(1, (depth, -1))
-    chosen = bundles.amin(1).topk(count, dim=1, largest=False).indices
+    bundles = values.unflatten(1, (DEPTH if values.shape[1] >= DEPTH * count else 1, -1))
+    most = bundles.amax(1) if values.stride(1) == 1 else bundles.permute(1, 2, 0).amax(0).T  # along memory
+    chosen = most.topk(count, dim=1).indices
     inside = bundles.gather(2, chosen[:, None].expand(-1, bundles.shape[1], -1)).flatten(1)
-    least, place = inside.topk(count, dim=1, largest=False)
-    return least, place // count * bundles.shape[2] + chosen.gather(1, place % count)
+    most, place = inside.topk(count, dim=1)
+    return most, place // count * bundles.shape[2] + chosen.gather(1, place % count)
 
 
 def _gaps(field: Tensor, rows: Tensor, others: Tensor) -> Tensor:
