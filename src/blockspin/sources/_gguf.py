@@ -67,10 +67,9 @@ def _write(file: Path, folder: Path) -> None:
 
     transformers.utils.logging.disable_progress_bar()
     where: dict[str, Any] = {"gguf_file": file.name, "local_files_only": True, "trust_remote_code": False}
+    loader: Any = transformers.AutoModelForCausalLM
     try:
-        read, found = transformers.AutoModelForCausalLM.from_pretrained(
-            str(file.parent), **where, dtype=torch.float32, output_loading_info=True
-        )
+        read, found = loader.from_pretrained(str(file.parent), **where, dtype=torch.float32, output_loading_info=True)
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(file.parent), **where)
     except Exception as reason:  # a damaged file fails inside the reader in ways of its own
         first = str(reason).strip().partition("\n")[0]
