@@ -43,6 +43,26 @@ def explicit_controls(explicit: Flow, *, generator: torch.Generator) -> dict[str
     return {name: _changed(name, explicit, change) for name, change in changes.items()}
 
 
+def gaussian_copy(flow: Flow, *, generator: torch.Generator) -> Flow:
+    r"""Return Gaussian fields of the covariances of a flow's ensembles over the same inputs, cumulants all zero.
+
+    Rows :math:`G X / \sqrt n` with the centred field X and G of independent normal numbers. Scales without an ensemble
+    are left out.
+
+    Args:
+        flow: Its scales carry samples.
+        generator: Randomness of the fields.
+    """
+    scales = []
+    for scale in flow:
+        if scale.ensemble is not None:
+            field = scale.ensemble.values.flatten(1)
+            drawn = torch.randn(len(field), len(field), dtype=field.dtype, generator=generator) / len(field) ** 0.5
+            copy = (drawn @ (field - field.mean(0))).reshape(scale.ensemble.values.shape)
+            scales.append(Scale(scale.position, scale.label, scale.log_length, scale.ensemble.with_values(copy)))
+    return Flow("Gaussian of equal covariance", flow.axis, tuple(scales))
+
+
 def _unordered(level: Ensemble, field: torch.Tensor) -> Ensemble:
     return level.with_values(field[:, :, None], Unordered(field.shape[1]))
 

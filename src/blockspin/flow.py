@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from blockspin.errors import ConfigError, FitFailedError
 from blockspin.law import Source
 from blockspin.measurement import Measurement
 
@@ -140,6 +141,34 @@ class Flow:
 def sites_label(sites: int) -> str:
     """Return the label of a coarse-grained level: its number of sites."""
     return "1 site" if sites == 1 else f"{sites} sites"
+
+
+def log_slope(flow: Flow, key: str) -> Measurement:
+    """Return the slope of ln |number| against ln position along a flow, by least squares weighted by the errors.
+
+    Args:
+        flow: Its positions positive where the number is known: widths, temperatures.
+        key: The number, "observable/quantity".
+
+    Raises:
+        ConfigError: If the number is known at fewer than two positions, or one is not positive.
+        FitFailedError: If it changes sign, or is not told from zero (three errors) at some position.
+    """
+    rows = [(scale.position, scale.measurements[key]) for scale in flow if key in scale.measurements]
+    if len(rows) < 2 or min(position for position, _ in rows) <= 0:
+        raise ConfigError("key", key, "a number that is known at two positive positions at least.")
+    at, value, error = (np.array(c, float) for c in zip(*((x, m.value, m.error) for x, m in rows), strict=True))
+    if not (np.abs(value) > 3 * error).all() or len(set(np.sign(value))) > 1:
+        raise FitFailedError(
+            f"{key} is not of one sign, three errors from zero, at every {flow.axis.name}: {value.tolist()}",
+            "Give more samples.",
+        )
+    weight, x = (value / error) ** 2, np.log(at)
+    mean = (weight * x).sum() / weight.sum()
+    spread = (weight * (x - mean) ** 2).sum()
+    slope = (weight * (x - mean) * np.log(np.abs(value))).sum() / spread
+    how = f"weighted least squares over {len(x)} {flow.axis.name}s"
+    return Measurement(slope, spread**-0.5, "1", rows[0][1].n_eff, how)
 
 
 def _stack(rows: list[Any]) -> np.ndarray:

@@ -18,7 +18,7 @@ from blockspin.measurement import Measurement
 from blockspin.registry import member
 from blockspin.schemes.base import LiftingMap
 
-SINGLE = ("covariance", "participation-ratio", "cumulants")
+SINGLE = ("covariance", "participation-ratio", "cumulants", "negentropy")
 """What is measured at every point of a flow."""
 PAIR = "cka"
 """What is measured between neighbouring points."""
@@ -56,6 +56,12 @@ class Ruler:
             update(numbers, {names[-1].removesuffix(LIFTED): found})
         update(numbers, self.similarities(levels))
         return flow.with_measurements(numbers)
+
+    def alone(self, flow: Flow, keys: Sequence[str] = SINGLE) -> Flow:
+        """Return a flow with numbers of each of its ensembles by itself."""
+        fields = {scale.label: scale.ensemble for scale in flow if scale.ensemble is not None}
+        tasks = [Task(member("observables", key)(), (label,)) for label in fields for key in keys]
+        return flow.with_measurements({names[0]: found for names, found in self._measure(fields, tasks).items()})
 
     def similarities(self, ensembles: Mapping[str, Ensemble]) -> Numbers:
         """Return the debiased CKA of every point with the one before it, by label."""

@@ -13,9 +13,10 @@ from blockspin import gallery
 from blockspin.answer import Answer
 from blockspin.budget import disk_needed, memory_needed, within
 from blockspin.config import RunConfig
-from blockspin.controls import explicit_controls
+from blockspin.controls import explicit_controls, gaussian_copy
 from blockspin.engine._files import FULL, locked, unwritable
 from blockspin.engine._threads import torch_threads
+from blockspin.errors import BlockspinError
 from blockspin.flow import Flow
 from blockspin.material import HOW_TO_GET_THE_EXAMPLE, Material, open_material, resolved
 from blockspin.memory import size_of
@@ -28,7 +29,7 @@ from blockspin.study import NETWORK, UNTRAINED, Study
 from blockspin.summary import answers_file
 from blockspin.training_run import trajectory
 
-QUESTION = "retrace"
+QUESTION, GAUSSIAN = "retrace", "gaussian-enough"
 
 
 def run(config: RunConfig, *, folder: Path | None = None, resume: bool = False, shared: Path | None = None) -> Path:
@@ -96,7 +97,7 @@ def resumable(folder: Path, command: str) -> Iterator[None]:
 
 
 def carry_out(study: Study, folder: Path, merged: Sequence[str] = ()) -> None:
-    """Measure the flows, ask the question, write the folder.
+    """Measure the flows, ask the questions, write the folder.
 
     Args:
         study: The run under way.
@@ -113,8 +114,9 @@ def carry_out(study: Study, folder: Path, merged: Sequence[str] = ()) -> None:
         question = member("questions", QUESTION)()
         answer = question.ask(network, explicit, controls=controls, generator=study.generator(4))
     flows = {"network": network, "untrained": untrained, "explicit": explicit, "exchanged": exchanged}
-    about = {**_about(study), "untrained": passes[UNTRAINED].network.how}
-    answers = [answer]
+    gaussian, notes = _gaussian(study, network, untrained)
+    about = {**_about(study), "untrained": passes[UNTRAINED].network.how, "question_notes": notes}
+    answers = [answer, *gaussian]
     if study.config.checkpoints:
         training = trajectory(study, folder)
         flows |= training.flows()
@@ -123,6 +125,18 @@ def carry_out(study: Study, folder: Path, merged: Sequence[str] = ()) -> None:
     _write(study, folder, answers, flows, about, merged)
     if not study.config.keep_states:
         shutil.rmtree(folder / "states", ignore_errors=True)
+
+
+def _gaussian(study: Study, network: Flow, untrained: Flow) -> tuple[list[Answer], list[str]]:
+    """Ask where the Gaussian theory is enough, of the numbers that the passes left; or say why it was not asked."""
+    with study.steps.step("asking where the Gaussian theory is enough"):
+        copy = study.ruler().alone(gaussian_copy(network, generator=study.generator(7)), ("cumulants", "negentropy"))
+        controls = {untrained.name: untrained, copy.name: copy}
+        try:
+            question = member("questions", GAUSSIAN)()
+            return [question.ask(network, controls=controls, generator=study.generator(8))], []
+        except BlockspinError as reason:
+            return [], [f"Where the Gaussian theory is enough was not asked: {reason}"]
 
 
 def _write(

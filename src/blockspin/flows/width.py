@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from blockspin.errors import ConfigError, FitFailedError, NonFiniteError, ShapeError
-from blockspin.flow import Axis, Direction, Flow, Scale
+from blockspin.errors import NonFiniteError, ShapeError
+from blockspin.flow import Axis, Direction, Flow, Scale, log_slope
 from blockspin.flows._jackknife import jackknifed
 from blockspin.measurement import Measurement
 
@@ -71,26 +70,13 @@ def width_flow(name: str, outputs: Mapping[int, Tensor], theory: Tensor | None =
 
 
 def slope_in_width(flow: Flow, key: str = "width/kurtosis") -> Measurement:
-    """Return the slope of ln |number| against ln width, by least squares weighted by the errors.
+    """Return the slope of ln |number| against ln width, by least squares weighted by the errors: ``flow.log_slope``.
 
     Raises:
         ConfigError: If the number is known at fewer than two widths.
         FitFailedError: If it changes sign, or is not told from zero (three errors) at some width.
     """
-    rows = [(scale.position, scale.measurements[key]) for scale in flow if key in scale.measurements]
-    if len(rows) < 2:
-        raise ConfigError("key", key, "a number that is known at two widths at least.")
-    width, value, error = (np.array(c, float) for c in zip(*((x, m.value, m.error) for x, m in rows), strict=True))
-    if not (np.abs(value) > 3 * error).all() or len(set(np.sign(value))) > 1:
-        raise FitFailedError(
-            f"{key} is not of one sign, three errors from zero, at all widths: {value.tolist()}", "Give more seeds."
-        )
-    weight, x = (value / error) ** 2, np.log(width)
-    mean = (weight * x).sum() / weight.sum()
-    spread = (weight * (x - mean) ** 2).sum()
-    slope = (weight * (x - mean) * np.log(np.abs(value))).sum() / spread
-    how = f"weighted least squares over {len(x)} widths"
-    return Measurement(slope, spread**-0.5, "1", rows[0][1].n_eff, how)
+    return log_slope(flow, key)
 
 
 def _numbers(f: Tensor, theory: Tensor | None) -> dict[str, Tensor]:

@@ -199,22 +199,12 @@ class Cumulants(Observable):
             TooFewSamplesError: If there are fewer than four samples.
             ConstantUnitsError: If no site varies, or a chosen direction does not.
         """
-        n = effective_samples(state)
-        if n <= 3:
-            raise TooFewSamplesError(f"a fourth cumulant needs at least four samples, not {n:g}", "Give more samples.")
-        variance, mean = state["second"] / state["weight"], state["mean"]
-        varies = variance > 1e-20 * (mean.square() + variance.max())  # beyond the rounding of the mean
-        count = _dimension(len(mean)) if self.along is None else len(self.along.vectors)
-        if not bool(varies[:count].any()):
-            raise ConstantUnitsError("no site varies over the samples", "Check the data.")
+        g1, g2, varies, _ = standardised(state)
+        count = dimension_of(len(g1)) if self.along is None else len(self.along.vectors)
+        check_sites(varies[:count])
         still = (~varies[count:]).nonzero()
         if self.along is not None and len(still):
             raise ConstantUnitsError(f"the field does not vary along direction {int(still[0])}", "Leave it out.")
-        g1 = state["third"] / state["weight"] / variance**1.5
-        g2 = state["fourth"] / state["weight"] / variance**2 - 3
-        if not isinf(n):
-            g1 = g1 * (n * (n - 1)) ** 0.5 / (n - 2)
-            g2 = ((n + 1) * g2 + 6) * (n - 1) / ((n - 2) * (n - 3))
         sites, along = varies[:count], g2[count:]
         return {
             "skewness": g1[:count][sites].mean(),
@@ -224,6 +214,38 @@ class Cumulants(Observable):
         }
 
 
-def _dimension(columns: int) -> int:
+def standardised(state: State) -> tuple[Tensor, Tensor, Tensor, float]:
+    """Return skewness, excess kurtosis and whether it varies, of every site and direction, and the number of samples.
+
+    float64 [D + directions] of a state of ``PowerSums``, with the corrections of joanes1998; infinitely many samples of
+    a law need none.
+
+    Raises:
+        TooFewSamplesError: If there are fewer than four samples.
+    """
+    n = effective_samples(state)
+    if n <= 3:
+        raise TooFewSamplesError(f"a fourth cumulant needs at least four samples, not {n:g}", "Give more samples.")
+    variance, mean = state["second"] / state["weight"], state["mean"]
+    varies = variance > 1e-20 * (mean.square() + variance.max())  # beyond the rounding of the mean
+    g1 = state["third"] / state["weight"] / variance**1.5
+    g2 = state["fourth"] / state["weight"] / variance**2 - 3
+    if not isinf(n):
+        g1 = g1 * (n * (n - 1)) ** 0.5 / (n - 2)
+        g2 = ((n + 1) * g2 + 6) * (n - 1) / ((n - 2) * (n - 3))
+    return g1, g2, varies, n
+
+
+def check_sites(varies: Tensor) -> None:
+    """Raise if no site varies.
+
+    Raises:
+        ConstantUnitsError: If so.
+    """
+    if not bool(varies.any()):
+        raise ConstantUnitsError("no site varies over the samples", "Check the data.")
+
+
+def dimension_of(columns: int) -> int:
     """Return D, given D + min(64, D)."""
     return columns - DIRECTIONS if columns >= 2 * DIRECTIONS else columns // 2

@@ -18,6 +18,10 @@ EXPECTED = {
     "random projection of equal dimension": "as many random directions instead of the scheme's: no reason to stay near",
     "relaxations of the same steps and errors: false alarms": "the share that raises an alarm: at most the level",
     "white noise": "noise of equal shape: outside, near 1",
+    "untrained network: share not Gaussian": "of an untrained copy: what its nonlinearities alone do",
+    "Gaussian of equal covariance: share not Gaussian": "of Gaussian fields: none, at the level of the question",
+    "Gaussian of equal covariance: largest cumulants/kurtosis": "of Gaussian fields: nothing beyond its error",
+    "Gaussian of equal covariance: largest cumulants/fourth_order": "of Gaussian fields: nothing beyond its error",
 }
 BODY = """
 {% for answer in answers %}
