@@ -117,10 +117,9 @@ def test_an_assumption_is_named_where_giving_it_up_agrees():
     assert judge(measured, bare, Evidence(alternatives={"ridge": renormalised}))["ridge"] is Light.RED
     assert judge(measured, bare, Evidence(alternatives={"ridge": bare}))["ridge"] is Light.AMBER
     assert judge(measured, renormalised, Evidence(alternatives={"ridge": bare}))["ridge"] is Light.GREEN
+    partly = flow([1.0, 0.4, 0.1], 0.02, axis="cut")
     with pytest.raises(AlignmentError, match="says nothing"):
-        judge(
-            measured, bare, Evidence(alternatives={"ridge": flow([1.0], 0.0, axis="cut", positions=[0], key=KEY + "x")})
-        )
+        judge(partly, bare, Evidence(alternatives={"ridge": flow([0.4], 0.0, axis="cut", positions=[1])}))
 
 
 def test_chains_that_did_not_mix_are_named():

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from blockspin.errors import NonFiniteError, ShapeError, UnknownLayerError
-from blockspin.flow import Axis, Direction, Flow, Scale
+from blockspin.flow import Flow, Scale
 from blockspin.flows._jackknife import jackknifed
+from blockspin.flows.depth import AXIS
 from blockspin.measurement import Measurement
 
-AXIS = Axis("depth", "layers", Direction.UNKNOWN)
 FALLEN = 1 / 2.718281828459045
 """Correlation at which its length is read."""
 
@@ -126,7 +126,9 @@ def _outputs(module: nn.Module, inputs: Tensor, layers: Mapping[str, nn.Module])
 
 def _energy(out: Tensor, leaf: Tensor, site: Sequence[int], generator: torch.Generator) -> Tensor:
     """Return the squared gradient of random combinations of a site's components, float64 [samples, ...grid]."""
-    at = out[(slice(None), slice(None), *site)]
+    at = out
+    for place in site:  # each takes one axis of the grid away
+        at = at.select(2, place)
     weights = torch.randn(at.shape, dtype=at.dtype, generator=generator)
     (slope,) = torch.autograd.grad((at * weights).sum(), leaf, retain_graph=True)
     if not bool(torch.isfinite(slope).all()):

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from blockspin.errors import NonFiniteError, ShapeError
-from blockspin.flow import Axis, Direction, Flow, Scale
+from blockspin.flow import Flow, Scale
 from blockspin.flows._jackknife import jackknifed
+from blockspin.flows.depth import AXIS
 
-AXIS = Axis("depth", "layers", Direction.UNKNOWN)
 UNITS = {"attention/distance": "tokens", "attention/uniform": "tokens", "attention/ratio": "1"}
 
 

@@ -8,6 +8,8 @@ from blockspin.ensemble import Ensemble
 from blockspin.flow import Axis, Direction, Flow, Scale
 from blockspin.measurement import Measurement
 
+AXIS = Axis("depth", "layers", Direction.UNKNOWN)
+
 
 def depth_flow(
     name: str,
@@ -28,4 +30,4 @@ def depth_flow(
         Scale(position, layer, None, ensemble, measurements=dict(rows.get(layer, {})))
         for position, (layer, ensemble) in enumerate(ensembles.items())
     )
-    return Flow(name, Axis("depth", "layers", Direction.UNKNOWN), scales)
+    return Flow(name, AXIS, scales)

@@ -50,6 +50,10 @@ class Cka(Observable, SubsetEstimator):
     criterion. Quantity: "similarity". For jointly Gaussian fields its population value is
     :math:`\operatorname{tr}(C_{xy} C_{yx}) / \sqrt{\operatorname{tr} C_{xx}^2 \operatorname{tr} C_{yy}^2}`.
 
+    With targets as the second field it is the kernel-target alignment, centred and debiased: 1 where the kernel is that
+    of the targets. ``flows.training`` carries it as "cka/with_target"; the plain alignment of cortes2012 is this one
+    without the debiasing, and too large by about (effective number of directions) / n.
+
     Evaluated on at most ``limit`` units drawn by hash, one sample of each: repeated samples would put back the
     diagonal that the estimate leaves out. For the same reason its error comes from halves without replacement. Kernels
     are summed by blocks of rows, so that memory grows with the fields alone.
@@ -62,7 +66,7 @@ class Cka(Observable, SubsetEstimator):
         error.
 
     Source:
-        song2012 for the estimate, kornblith2019 for the similarity.
+        song2012 for the estimate, kornblith2019 for the similarity, cortes2012 for the alignment with targets.
     """
 
     name = "cka"

@@ -42,5 +42,5 @@ def line(x: Sequence[float], numbers: Sequence[Measurement]) -> Line:
     dof, n_eff = min(m.dof for m in numbers), min(m.n_eff for m in numbers)
     how = f"weighted least squares through {len(at)} numbers, errors taken as independent"
     unit = numbers[0].unit
-    ends = (Measurement(found[k], spread[k, k] ** 0.5, unit, n_eff, how, dof) for k in (0, 1))
-    return Line(*ends, float(chi2.sf(left, len(at) - 2)) if len(at) > 2 else 1.0, len(at))
+    intercept, slope = (Measurement(found[k], spread[k, k] ** 0.5, unit, n_eff, how, dof) for k in (0, 1))
+    return Line(intercept, slope, float(chi2.sf(left, len(at) - 2)) if len(at) > 2 else 1.0, len(at))
