@@ -56,7 +56,7 @@ def test_false_alarms_at_the_limit_are_at_most_nominal():
 
 @pytest.mark.parametrize(("scale", "rate", "verdict"), [(50.0, 1e-5, Verdict.NO), (0.2, 1.0, Verdict.YES)])
 def test_lazy_training_is_told_from_learning_features(scale, rate, verdict):
-    """The same network with its output multiplied by 50 fits without moving its features; at 0.2 it has to move them."""
+    """The same network with its output times 50 fits without moving its features; at 0.2 it has to move them."""
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(200, 10, generator=generator)
     y = x[:, :1] * x[:, 1:2]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,6 +14,7 @@ from torch import Tensor
 
 from blockspin.ensemble import Ensemble, group_of
 from blockspin.errors import ConstantUnitsError, TooFewSamplesError
+from blockspin.flow import Flow
 from blockspin.measurement import Measurement
 
 SHARE, FEWEST, GROUPS = 0.01, 50, 20
@@ -30,6 +33,10 @@ class Tail:
     exponent: Measurement
     gaussian: float
     share: float
+
+    def below(self, exponent: float, chance: float) -> bool:
+        """Whether the exponent is below another one by more than an error of this chance."""
+        return self.exponent.value + self.exponent.quantile(1 - chance) * self.exponent.error < exponent
 
 
 def tail_of(ensemble: Ensemble) -> Tail:
@@ -59,6 +66,16 @@ def tail_of(ensemble: Ensemble) -> Tail:
     logs = torch.where(z > threshold, (z / threshold).log(), 0.0)
     share = count / z.numel()
     return Tail(_jackknifed(logs, z > threshold, ensemble.units), gaussian_exponent(round(share, 12)), share)
+
+
+def tails_of(flow: Flow, labels: Collection[str] | None = None) -> dict[str, Tail]:
+    """Return the tail of every scale that carries samples enough, of all or some labels."""
+    found = {}
+    for scale in flow:
+        if (labels is None or scale.label in labels) and isinstance(scale.ensemble, Ensemble):
+            with suppress(TooFewSamplesError, ConstantUnitsError):  # too little to tell: no number
+                found[scale.label] = tail_of(scale.ensemble)
+    return found
 
 
 @lru_cache(maxsize=64)

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from blockspin.answer import Assumption, Light
-from blockspin.errors import AlignmentError, BlockspinError
+from blockspin.errors import AlignmentError
 from blockspin.flow import Flow
 from blockspin.measurement import Measurement
 from blockspin.questions._lines import Line, line
-from blockspin.questions._tails import Tail, tail_of
+from blockspin.questions._tails import tails_of
 from blockspin.questions.comparison import Departure, chance_beyond, departures
 
 MOST_RHAT, LEAST_EFFECTIVE = 1.02, 200.0
@@ -129,22 +129,15 @@ def _depth(found: Sequence[Departure], gone: Sequence[Departure], measured: Flow
 
 def _tails(gone: Sequence[Departure], measured: Flow, level: float) -> Iterator[Assumption]:
     """Judge the heaviest tail of the scales that depart."""
-    labels, tails = {row.label for row in gone}, dict[str, Tail]()
-    for scale in measured:
-        if scale.label in labels and scale.ensemble is not None and hasattr(scale.ensemble, "units"):
-            try:
-                tails[scale.label] = tail_of(scale.ensemble)
-            except BlockspinError:  # too little to tell: the assumption is left out, as untested
-                continue
+    tails = tails_of(measured, {row.label for row in gone})
     if not tails:
         return
     label, tail = min(tails.items(), key=lambda item: item[1].exponent.value / item[1].gaussian)
     a = tail.exponent
     said = f"Hill's exponent at {label} is {a}, a Gaussian's {tail.gaussian:.2f} at the same {tail.share:.1%} of values"
-    below = a.value < tail.gaussian and chance_beyond(a.value - tail.gaussian, a.error, a.dof) <= level / len(tails)
-    if not below:
+    if not tail.below(tail.gaussian, level / len(tails)):
         yield Assumption("heavy tails", Light.GREEN, said)
-    elif a.interval()[1] < 4:
+    elif tail.below(4, level / len(tails)):
         yield Assumption("heavy tails", Light.RED, f"{said}: fourth cumulants do not exist")
     else:
         yield Assumption("heavy tails", Light.RED, f"{said}: tails are heavier")

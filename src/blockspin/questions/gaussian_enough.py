@@ -12,6 +12,7 @@ from blockspin.answer import Answer, Assumption, Light, Verdict
 from blockspin.errors import BlockspinError, ConfigError, TooFewSamplesError
 from blockspin.flow import Flow, Scale, log_slope
 from blockspin.measurement import Measurement
+from blockspin.questions._tails import Tail, tails_of
 from blockspin.questions.base import Question
 from blockspin.questions.comparison import Departure, chance_beyond, departures, holm
 from blockspin.questions.diagnosis import Evidence, diagnose, failing
@@ -39,7 +40,8 @@ class GaussianEnough(Question):
     kurtosis of at most 3 tolerance, a negentropy of at most that of such a kurtosis,
     :math:`(3\,\text{tolerance})^2 / 48` nats. Three views, each judged for itself at every scale:
 
-    - site by site: mean excess kurtosis and negentropy; a pointwise nonlinearity alone makes this fail;
+    - site by site: mean excess kurtosis and negentropy, and Hill's exponent of samples in memory, which below 4 says
+      that fourth cumulants do not exist; a pointwise nonlinearity alone makes this fail;
     - along random directions, which is what a layer of random weights reads: the connected fourth order;
     - over networks of different seeds, on a flow over width: kurtosis and connected four-point vertex.
 
@@ -101,7 +103,8 @@ class GaussianEnough(Question):
             raise TooFewSamplesError(
                 f"no cumulants of {implicit.name} are known at any scale", "Give more samples, or measure them."
             )
-        verdicts = self.parts(looks)
+        tails = tails_of(implicit)
+        verdicts = self.parts(looks, tails)
         found = departures(implicit, explicit or _wick(implicit))
         given = evidence or Evidence()
         causes = diagnose(found, implicit, given, self.level)
@@ -109,7 +112,9 @@ class GaussianEnough(Question):
             self.name,
             _overall(list(verdicts.values())),
             self._statement(looks, verdicts, implicit, failing(causes)),
-            {f"{look.label}: {look.key}": look.number for look in looks} | _slopes(given.family or implicit),
+            {f"{look.label}: {look.key}": look.number for look in looks}
+            | {f"{label}: tail exponent": tail.exponent for label, tail in tails.items()}
+            | _slopes(given.family or implicit),
             self._controls(controls),
             (*_resolution(looks, self.tolerance), *causes),
             {
@@ -136,11 +141,14 @@ class GaussianEnough(Question):
             for (scale, key, number), limit, p in zip(rows, limits, adjusted, strict=True)
         )
 
-    def parts(self, looks: Sequence[Look]) -> dict[tuple[str, str], Verdict]:
-        """Return the verdict on every (scale, view)."""
+    def parts(self, looks: Sequence[Look], tails: Mapping[str, Tail]) -> dict[tuple[str, str], Verdict]:
+        """Return the verdict on every (scale, view); sites whose fourth cumulants do not exist are not Gaussian."""
         parts: dict[tuple[str, str], list[Verdict]] = {}
         for look in looks:
             parts.setdefault((look.label, LOOKS[look.key][0]), []).append(look.verdict(self.level))
+        for label, tail in tails.items():
+            if (label, "sites") in parts and tail.below(4, self.level / len(tails)):
+                parts[label, "sites"].append(Verdict.NO)
         return {part: _overall(found) for part, found in parts.items()}
 
     def _statement(

@@ -126,8 +126,8 @@ def _statement(
     largest = max(drifts, key=lambda label: drifts[label].value)
     rest = "; ".join(f"{stretch[0]} to {stretch[-1]}" for stretch in plateaus) or "none"
     return (
-        f"Of {len(verdicts)} transitions {len(moving)} drift and {open_} cannot be told. The largest is {drifts[largest]} "
-        f"to {largest}. Plateaus: {rest}."
+        f"Of {len(verdicts)} transitions {len(moving)} drift and {open_} cannot be told. The largest is "
+        f"{drifts[largest]} to {largest}. Plateaus: {rest}."
     )
 
 

@@ -1,4 +1,4 @@
-"""Finite networks: flows measured on real modules against theory of infinite width, over depth, width and training."""
+"""Finite networks: flows measured on real modules against theory of infinite width, over depth and over training."""
 
 from __future__ import annotations
 
@@ -15,19 +15,18 @@ from torch import Tensor, nn
 from blockspin.flow import Flow, Scale
 from blockspin.flows.depth import AXIS as DEPTH
 from blockspin.flows.training import checkpoints_of, training_flow
-from blockspin.flows.width import outputs_of, slope_in_width, width_flow
+from blockspin.flows.width import width_flow
 from blockspin.measurement import Measurement
 from blockspin.organisms.checkpoints import write_organism
 from blockspin.organisms.deep_linear import DeepLinear
 from blockspin.organisms.random_mlp import RandomMlp
 from blockspin.registry import register
-from blockspin.tethers.base import Row, Tether, exact, sampled
+from blockspin.tethers.base import Row, Tether, exact
 from blockspin.theory import deep_linear, four_point
 from blockspin.theory.dual_activation import Series
 from blockspin.theory.nngp import Network, kernels
 
 WIDE, LAYERS, SEEDS = 200, 6, 60
-FAMILY, HIDDEN, DRAWS = (8, 16, 32), 3, 600
 SIGMA_W, SIGMA_B = 1.5, 0.3
 KERNEL = "width/kernel"
 
@@ -38,13 +37,12 @@ class FiniteNetworksTether(Tether):
     """Draw or train networks, measure their flows as those of any module, compare at every scale."""
 
     name = "finite-networks"
-    system = "kernels over depth, kurtosis over width, modes over training, of networks of finite width"
+    system = "kernels over depth and modes over training of networks of finite width"
     source = "lee2020"
 
     def rows(self) -> Iterator[Row]:
-        """Yield the kernel at every depth, kurtosis at every width with its slope, modes at every checkpoint."""
+        """Yield the kernel at every depth, and modes over all checkpoints."""
         yield from _over_depth()
-        yield from _over_width()
         yield from _over_training()
 
 
@@ -52,7 +50,7 @@ def kernel_flow(organism: RandomMlp, inputs: Tensor, seeds: int) -> Flow:
     """Return the flow over depth of the kernels of preactivations, means over networks of different seeds."""
     found: dict[int, list[Tensor]] = {layer: [] for layer in range(organism.depth)}
     for seed in range(seeds):
-        for layer, field in enumerate(_preactivations(_network(organism, seed), inputs)):
+        for layer, field in enumerate(_preactivations(network(organism, seed), inputs)):
             found[layer].append(field)
     scales = []
     for layer, fields in found.items():
@@ -88,7 +86,8 @@ def points(width: int, inputs: int = 4) -> Tensor:
     return x / x.square().mean(1, keepdim=True).sqrt()
 
 
-def _network(organism: RandomMlp, seed: int) -> nn.Sequential:
+def network(organism: RandomMlp, seed: int) -> nn.Sequential:
+    """Return a network of one seed, in float64."""
     return organism.network(generator=torch.Generator().manual_seed(seed)).double()
 
 
@@ -111,22 +110,6 @@ def _over_depth() -> Iterator[Row]:
             found = Measurement(K.value[i, j], K.error[i, j], K.unit, K.n_eff, K.how, K.dof)
             allowed = 4 * found.error + own.position / WIDE * abs(aim[i, j])
             yield Row(f"K_{i}{j} of {SEEDS} tanh networks, {own.label}, width {WIDE}", aim[i, j], found, allowed)
-
-
-def _over_width() -> Iterator[Row]:
-    """Compare the kurtosis of outputs with its first order in 1 / width, whose error is of second order."""
-    outputs = {}
-    for width in FAMILY:
-        organism = RandomMlp(SIGMA_W, SIGMA_B, width, HIDDEN)
-        outputs[width] = outputs_of((_network(organism, seed)[:-1] for seed in range(DRAWS)), points(width))
-    flow = width_flow("tanh networks", outputs)
-    yield sampled("slope of the kurtosis of tanh networks in ln width", -1.0, slope_in_width(flow))
-    for scale in flow:
-        width = int(scale.position)
-        known = kernel_theory(RandomMlp(SIGMA_W, SIGMA_B, width, HIDDEN), points(width), corrected=True)
-        aim, found = known[HIDDEN - 1].measurements["width/kurtosis"].value, scale.measurements["width/kurtosis"]
-        allowed = 4 * found.error + 2 * HIDDEN / width * aim
-        yield Row(f"kurtosis of {DRAWS} tanh networks of width {width}", aim, found, allowed)
 
 
 def _over_training() -> Iterator[Row]:
