@@ -173,3 +173,24 @@ def test_weights_that_are_none_are_refused():
         attention_flow("net", [uniform(4, True)], torch.ones(40, 3))
     with pytest.raises(NonFiniteError):
         attention_flow("net", [uniform(4, True) * float("nan")])
+
+
+@pytest.mark.slow
+def test_heads_of_minilm_look_at_different_distances():
+    """Heads differ in how far they look by many errors, one by less than half of uniform attention's distance."""
+    pytest.importorskip("transformers")
+    from blockspin.capture.recipe import NetworkRecipe
+    from blockspin.sources.base import draw_records
+
+    sample = draw_records(member("sources", "kjv")(), 80)
+    opened = NetworkRecipe(member("sources", "network")("builtin:minilm"), "text").open()
+    opened.module.set_attn_implementation("eager")  # the only one that gives weights
+    inputs, layout = opened.run([record.content for record in sample.records])
+    with torch.no_grad():
+        weights = opened.module(**inputs, output_attentions=True).attentions
+    flow = attention_flow("minilm", weights, layout.mask)
+    ratios = torch.stack([torch.tensor(scale.measurements["attention/ratio"].value) for scale in flow])
+    errors = torch.stack([torch.tensor(scale.measurements["attention/ratio"].error) for scale in flow])
+    assert ratios.shape == (6, 12)
+    assert 0 < float(ratios.min()) < 0.5
+    assert float(ratios.max() - ratios.min()) > 10 * float(errors.max())
