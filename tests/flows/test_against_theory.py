@@ -6,9 +6,9 @@ import torch
 from blockspin import Verdict
 from blockspin.answer import Light
 from blockspin.organisms.random_mlp import RandomMlp
-from blockspin.questions.comparison import departures
-from blockspin.questions.diagnosis import Evidence, diagnose
+from blockspin.questions.diagnosis import Evidence
 from blockspin.questions.gaussian_enough import GaussianEnough
+from blockspin.questions.theory_holds import TheoryHolds
 from blockspin.tethers.finite_networks import kernel_flow, kernel_theory, points
 from blockspin.tethers.finite_width import family
 
@@ -16,9 +16,9 @@ from blockspin.tethers.finite_width import family
 def test_a_wide_network_agrees_with_theory():
     organism, x = RandomMlp(1.5, 0.3, 400, 3), points(400, 2)
     measured = kernel_flow(organism, x, 40)
-    found = departures(measured, kernel_theory(organism, x))
-    assert not [row for row in found if row.departs(0.01)]
-    assert diagnose(found, measured, Evidence(), 0.01) == ()
+    answer = TheoryHolds(level=0.01).ask(measured, kernel_theory(organism, x), controls={}, generator=torch.Generator())
+    assert answer.verdict is not Verdict.NO
+    assert [item.name for item in answer.assumptions] == ["enough samples"]
 
 
 @pytest.mark.slow

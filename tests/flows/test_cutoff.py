@@ -148,6 +148,8 @@ def test_pictures_of_digits_under_a_cutoff():
         generator=torch.Generator().manual_seed(0),
     )
     for cut in (100, 200, 400):
-        near, far = at(flow, cut, "distance:renormalised"), at(flow, cut, "distance:bare")
-        assert near.value < 0.5 * far.value
-    assert independent_down_to(flow, "error", 0.05) <= 200
+        for key in ("distance:{}", "error:{} shift"):
+            near, far = (at(flow, cut, key.format(kind)) for kind in ("renormalised", "bare"))
+            assert near.value < 0.5 * far.value
+    assert independent_down_to(flow, "error", 0.1) <= 200
+    assert independent_down_to(flow, "error", 0.1, "bare") == 400
