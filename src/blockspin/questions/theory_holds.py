@@ -49,7 +49,7 @@ class TheoryHolds(Question):
     def __post_init__(self):
         if not 0 < self.level < 0.5:
             raise ConfigError("level", self.level, "a number between 0 and 0.5.")
-        if not 0 < self.tolerance:
+        if not self.tolerance > 0:
             raise ConfigError("tolerance", self.tolerance, "a positive share.")
 
     def ask(
