@@ -122,7 +122,9 @@ def _depth(found: Sequence[Departure], gone: Sequence[Departure], measured: Flow
         grows = sign * slope.value > 0 and _beyond(slope, level)
         said = f"the departure of {key} changes by {slope} a layer"
         if grows:
-            yield Assumption("depth", Light.RED, f"{said}: it grows with depth, as depth over width does")
+            yield Assumption(
+                "depth", Light.RED, f"{said}: it grows with depth, as it would if depth over width were not small"
+            )
         else:
             yield Assumption("depth", Light.GREEN, f"{said}: it does not grow with depth")
 
