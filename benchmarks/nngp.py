@@ -85,10 +85,13 @@ def main() -> bool:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--inputs", type=int, default=1000)
     options.add_argument("--pairs", type=int, default=PAIRS)
-    options.add_argument("--threads", type=int, default=2)
+    options.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     given = options.parse_args()
-    torch.set_num_threads(given.threads)
-    return all([compare(name, given.inputs, given.pairs, given.threads) for name in CASES])
+    held = []
+    for threads in given.threads:
+        torch.set_num_threads(threads)
+        held += [compare(name, given.inputs, given.pairs, threads) for name in CASES]
+    return all(held)
 
 
 if __name__ == "__main__":

@@ -67,6 +67,19 @@ def test_the_kernel_of_a_batch_is_symmetric_with_its_diagonal_exact():
     assert torch.allclose(found.tangent.diagonal(), theta, rtol=1e-14)
 
 
+def test_threads_and_modes_change_nothing():
+    x, network = inputs(400), nngp.Network(2, Erf(), 1.5, 0.1)
+    one = nngp.kernels(network, x)
+    try:
+        torch.set_num_threads(2)
+        with torch.inference_mode():
+            two = nngp.kernels(network, x)
+    finally:
+        torch.set_num_threads(1)
+    assert torch.allclose(one.covariance, two.covariance, rtol=1e-13)
+    assert torch.allclose(one.tangent, two.tangent, rtol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("phi", "dual"),
     [

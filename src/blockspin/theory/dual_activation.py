@@ -52,17 +52,21 @@ class PiecewiseLinear:
     positive: float = 1.0
 
     def single(self, k: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (a^2 + b^2) k / 2 and (a^2 + b^2) / 2."""
+        """Return (a^2 + b^2) k / 2 and (a^2 + b^2) / 2.
+
+        Raises:
+            ConfigError: If a variance is 0: two such variables have no correlation.
+        """
+        if (k <= 0).any():
+            raise ConfigError("variance", 0.0, "above 0: an input that is zero, without bias, has no correlation")
         square = (self.negative**2 + self.positive**2) / 2
         return square * k, torch.full_like(k, square)
 
     def pairs(self, K: Tensor, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
         """Return the two averages; overwrites K."""
         s, d = (self.positive + self.negative) / 2, (self.positive - self.negative) / 2
-        if (left <= 0).any() or (right <= 0).any():
-            raise ConfigError("variance", 0.0, "above 0: an input that is zero, without bias, has no correlation")
         a, b = left.sqrt()[:, None], right.sqrt()
-        c = K.div_(a).div_(b).clamp_(-1, 1)
+        c = K.mul_(1 / a).mul_(1 / b).clamp_(-1, 1)
         angle = c.asin()
         root = torch.addcmul(c.new_ones(()), c, c, value=-1).sqrt_()
         share = 2 * d**2 / pi

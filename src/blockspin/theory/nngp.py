@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -10,8 +11,9 @@ from torch import Tensor
 from blockspin.errors import ConfigError
 from blockspin.theory.dual_activation import Dual
 
-TILE = 256
-"""Rows and columns that are taken through all layers at once, small enough to stay in the processor's cache."""
+TILE = 176
+"""Rows and columns that one thread takes through all layers: a few such tiles stay in its cache, and they have fewer
+than the 32,768 entries from which on torch would divide each operation among threads."""
 
 
 @dataclass(frozen=True)
@@ -71,16 +73,27 @@ def kernels(network: Network, x: Tensor, other: Tensor | None = None) -> Kernels
     y = x if other is None else other.to(torch.float64)
     left = _variances(network, x)
     right = left if other is None else _variances(network, y)
-    K = _covariance(network, x @ y.T / x.shape[1])
-    theta = torch.empty_like(K)
+    K, theta = (x.new_empty(len(x), len(y)) for _ in range(2))
+    tiles, inference = [], torch.is_inference_mode_enabled()  # which other threads do not inherit
     for i in range(0, len(x), TILE):
-        for j in range(i if other is None else 0, len(y), TILE):
-            rows, columns = slice(i, i + TILE), slice(j, j + TILE)
-            K[rows, columns], theta[rows, columns] = _tile(
-                network, K[rows, columns].clone(), [k[rows] for k in left], [k[columns] for k in right]
-            )
+        start = i if other is None else 0
+        torch.mm(x[i : i + TILE], y[start:].T, out=K[i : i + TILE, start:])
+        tiles += [(slice(i, i + TILE), slice(j, j + TILE)) for j in range(start, len(y), TILE)]
+
+    def fill(tile: tuple[slice, slice]) -> None:
+        rows, columns = tile
+        with torch.inference_mode(inference):
+            first = _covariance(network, K[tile] / x.shape[1])
+            found = _tile(network, first, [k[rows] for k in left], [k[columns] for k in right])
+            for kernel, part in zip((K, theta), found, strict=True):
+                if other is None:
+                    part = torch.triu(part) + torch.triu(part, 1).T if rows == columns else part
+                    kernel[columns, rows] = part.T
+                kernel[tile] = part
+
+    with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+        list(threads.map(fill, tiles))
     if other is None:
-        K, theta = (torch.triu(kernel) + torch.triu(kernel, 1).T for kernel in (K, theta))
         K.diagonal().copy_(left[-1])
         theta.diagonal().copy_(_tangent_diagonal(network, left))
     return Kernels(K, theta)
