@@ -1,6 +1,11 @@
 """A run on a folder of checkpoints: its flows, its answer, its report; names, order and refusals of checkpoints."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import grokking
@@ -10,7 +15,10 @@ import torch
 import xarray
 from safetensors.torch import save_file
 
+from blockspin.capture.recipe import NetworkRecipe
 from blockspin.config import RunConfig
+from blockspin.divided import merge, run_part
+from blockspin.engine.parts import Part
 from blockspin.errors import CheckpointError, ConfigError
 from blockspin.flows.training import checkpoints_of
 from blockspin.run import run
@@ -82,6 +90,101 @@ def test_checkpoints_of_scaled_weights_give_the_same_bytes_when_resumed(tmp_path
     assert (again / "answers.json").read_bytes() == before
 
 
+@pytest.fixture(scope="module")
+def short(tmp_path_factory):
+    """A folder, the options of a run on three checkpoints in it, and what that run leaves."""
+    root = tmp_path_factory.mktemp("short")
+    given = {"checkpoints": str(states(root, (1, 10, 30))), "samples": 60, "kernel_samples": 30}
+    return root, given, run(small_run.config(root, **given), folder=root / "whole")
+
+
+def same(first: Path, second: Path) -> bool:
+    return (first / "answers.json").read_bytes() == (second / "answers.json").read_bytes()
+
+
+def test_a_training_killed_between_checkpoints_is_finished_to_the_same_bytes(short, tmp_path):
+    root, given, whole = short
+    (tmp_path / "run.toml").write_text(small_run.config(root, **given).to_toml(), encoding="utf-8")
+    command = [str(Path(sys.executable).with_name("blockspin")), "run", "run.toml", "--out", "cut"]
+    paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    child = subprocess.Popen(
+        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": paths}, stderr=subprocess.DEVNULL, process_group=0
+    )
+    limit = time.monotonic() + 120
+    while not list(tmp_path.glob("cut/states/step-1/*.safetensors")):
+        assert time.monotonic() < limit
+        assert child.poll() is None
+        time.sleep(0.002)
+    os.killpg(child.pid, signal.SIGKILL)
+    child.wait(60)
+    assert not (tmp_path / "cut" / "answers.json").exists()
+    assert same(run(RunConfig.from_toml(tmp_path / "cut" / "config.toml"), folder=tmp_path / "cut", resume=True), whole)
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_parts_of_a_training_put_together_are_the_same_bytes(short, tmp_path):
+    root, given, whole = short
+    for index in (1, 2):
+        run_part(small_run.config(root, out=str(tmp_path / "parts"), **given), Part(index, 2))
+    left = tmp_path / "parts" / "states"
+    assert {p.name for p in left.iterdir() if p.is_dir()} == {"network", "untrained-network", "step-1", "step-10"}
+    told = json.loads((merge([tmp_path / "parts"], tmp_path / "out") / "manifest.json").read_text())["parts"]
+    assert [line.partition(",")[0] for line in told] == ["network", "untrained network", "step 1", "step 10"]
+    assert same(tmp_path / "out", whole)
+
+
+def test_every_network_is_opened_once(short, tmp_path, monkeypatch):
+    root, given, _ = short
+    opened, plain = [], NetworkRecipe.open
+    monkeypatch.setattr(NetworkRecipe, "open", lambda recipe: opened.append(recipe) or plain(recipe))
+    run(small_run.config(root, **given), folder=tmp_path / "run")
+    assert len(opened) == 4  # the last, its untrained copy, and the two checkpoints before
+
+
+def test_folders_that_a_trainer_wrote_are_checkpoints(tmp_path):
+    """As the transformers library lays them out: a folder a step, with the optimiser beside the model."""
+    transformers = pytest.importorskip("transformers")
+    tokenizers = pytest.importorskip("tokenizers")
+    words = ["[UNK]", "[PAD]", *(f"w{k}" for k in range(30))]
+    fast = tokenizers.Tokenizer(tokenizers.models.WordLevel({word: k for k, word in enumerate(words)}, "[UNK]"))
+    fast.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=fast, unk_token="[UNK]", pad_token="[PAD]")
+    size = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = transformers.LlamaForCausalLM(transformers.LlamaConfig(vocab_size=len(words), **size))
+    for step in (500, 1000, 10000):
+        place = tmp_path / "out" / f"checkpoint-{step}"
+        model.save_pretrained(place)
+        tokenizer.save_pretrained(place)
+        (place / "trainer_state.json").write_text("{}", encoding="utf-8")
+        torch.save({"state": {}}, place / "optimizer.pt")
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(step)), alpha=0.03)
+    order = torch.randint(30, (80, 6), generator=torch.Generator().manual_seed(1))
+    lines = [" ".join(f"w{k}" for k in row) for row in order.tolist()]
+    (tmp_path / "text.txt").write_text("\n\n".join(lines), encoding="utf-8")
+    given = {"model": str(tmp_path / "out" / "checkpoint-500"), "checkpoints": str(tmp_path / "out")}
+    given |= {"data": str(tmp_path / "text.txt"), "samples": 60, "kernel_samples": 30, "steps": 2, "groups": 4}
+    folder = run(RunConfig().with_options({**given, "executor": "serial"}), folder=tmp_path / "run")
+    data = xarray.open_zarr(folder / "flows" / "training-000.zarr", consolidated=False, chunks=None)
+    assert data["position"].values.tolist() == [500, 1000, 10000]
+    whole = xarray.open_zarr(folder / "flows" / "training-network.zarr", consolidated=False, chunks=None)
+    assert 0 < whole["cka.tangent_with_first"].values[-1] < 1
+
+
+def test_the_training_of_a_builtin_network_needs_no_files(tmp_path):
+    given = {"model": "builtin:cluster-tree", "checkpoints": "builtin", "samples": 60, "kernel_samples": 30, "steps": 2}
+    given |= {"groups": 4, "executor": "serial", "layers": ("8",)}
+    folder = run(RunConfig().with_options(given), folder=tmp_path / "run")
+    data = xarray.open_zarr(folder / "flows" / "training-000.zarr", consolidated=False, chunks=None)
+    steps = [int(path.stem.rpartition("-")[2]) for path in sorted((folder / "checkpoints").iterdir())]
+    assert data["position"].values.tolist() == steps
+    aligned = data["cka.with_target"].values  # with the leaves that it learns to tell apart
+    assert aligned[-1] > aligned[0] + 4 * data["cka.with_target:error"].values.max()
+
+
 def test_checkpoints_are_sorted_as_numbers(tmp_path):
     place = states(tmp_path, (9, 10, 100, 2))
     (place / "readme.txt").write_text("no checkpoint", encoding="utf-8")
@@ -107,7 +210,7 @@ def test_checkpoints_that_cannot_be_ordered_are_refused(tmp_path, names, words):
 
 def test_options_that_do_not_go_together_are_refused(tmp_path):
     place = str(states(tmp_path))
-    for more in ({"checkpoint": "x.pt"}, {"model": "", "data": ""}):
+    for more in ({"checkpoint": "x.pt"}, {"model": "", "data": ""}, {"model": "builtin:cluster-tree", "data": ""}):
         with pytest.raises(ConfigError, match="checkpoints"):
             run(small_run.config(tmp_path, checkpoints=place, **more), folder=tmp_path / "run")
     with pytest.raises(CheckpointError):

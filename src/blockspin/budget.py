@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from blockspin.capture.reading import Estimate
 from blockspin.engine.measure import HELD
 from blockspin.errors import MemoryBudgetError
-from blockspin.flows.training import checkpoints_of
 from blockspin.memory import resident
 from blockspin.questions.base import BLOCK
 from blockspin.study import Study
@@ -18,6 +17,8 @@ KERNELS = 14 * 8
 """Bytes a pair of samples while two fields are regressed on each other: kernels, their centred parts, modes."""
 LEVELS = 8
 """Levels of an explicit flow, all together about as wide as the last layer."""
+HASHES = 9
+"""Bytes a parameter of the hashes that gradients are sketched by."""
 COPIES = 5
 """The levels of an explicit flow, those with the parts exchanged, and those of its three controls."""
 
@@ -33,6 +34,7 @@ class Need:
         samples: The samples that are kept for kernels.
         states: The states of a group while a pass is under way, and of all groups while numbers are evaluated.
         question: Kernels and fields while the question is asked.
+        training: Networks and samples of two more checkpoints, and the gradients of one, where there are any.
         workers: Worker processes; 0 where this process carries out the passes itself.
     """
 
@@ -43,12 +45,13 @@ class Need:
     states: int
     question: int
     workers: int
+    training: int = 0
 
     @property
     def driver(self) -> int:
         """The most that this process takes."""
         held = self.base + self.network + self.samples
-        return held + max(self.data, self.states, self.question)
+        return held + max(self.data, self.states, self.question, self.training)
 
     @property
     def worker(self) -> int:
@@ -58,7 +61,8 @@ class Need:
     @property
     def total(self) -> int:
         """The most that all processes take together, counting what they share once each."""
-        reading = self.base + self.network + self.samples + self.states + self.workers * self.worker
+        held = self.base + self.network + self.samples
+        reading = held + max(self.states, self.training) + self.workers * self.worker
         return max(self.driver, reading)
 
     def __str__(self) -> str:
@@ -69,6 +73,7 @@ class Need:
             "samples for kernels": self.samples,
             "states": self.states,
             "kernels of the question": self.question,
+            "checkpoints": self.training,
         }
         parts = ", ".join(f"{size / 1e6:.0f} MB {cause}" for cause, size in causes.items() if size)
         workers = f"; {self.workers} worker(s) of {self.worker / 1e6:.0f} MB" if self.workers else ""
@@ -85,6 +90,9 @@ def memory_needed(study: Study, cost: Estimate) -> Need:
     states = 4 * sum(moments) + 2 * kept // study.config.groups + min(HELD, study.config.groups * largest) + 8 * largest
     data = study.data_width()
     entries = 2 * (sum(widths) + data) + COPIES * last
+    fields = 2 * 4 * n * sum(widths) + 4 * records * last  # of the checkpoint before, and of one while it is split
+    gradients = cost.parameter_bytes + HASHES * cost.parameters
+    trained = 2 * cost.parameter_bytes + fields + max(states, gradients)  # a state dict beside its network
     kernels = min(BLOCK, 4 * n**2 * (2 * (len(widths) + 1) + COPIES * LEVELS))
     return Need(
         base=resident(),
@@ -94,6 +102,7 @@ def memory_needed(study: Study, cost: Estimate) -> Need:
         states=states,
         question=8 * n * entries + max(2 * kernels, KERNELS * n**2),
         workers=study.config.workers if "workers" in vars(study.executor()) else 0,
+        training=trained if study.material.checkpoints else 0,
     )
 
 
@@ -102,10 +111,10 @@ def disk_needed(study: Study, cost: Estimate) -> int:
     config, widths = study.config, [shape.numel() for shape in study.shapes.values()]
     records = len(study.material.sample)
     rows = 4 * records * sum(widths)
-    kept = 2 * cost.batch_bytes * records // config.batch_size if config.activations else 0
+    networks = 2 + max(len(study.material.checkpoints) - 1, 0)  # the last checkpoint is the network itself
+    kept = networks * cost.batch_bytes * records // config.batch_size if config.activations else 0
     moments = config.groups * sum(map(_moments, widths))
-    trained = len(checkpoints_of(config.checkpoints)) * (moments + rows) if config.checkpoints else 0
-    return moments + 2 * rows + trained + (kept // 2 if config.activations == "bfloat16" else kept)
+    return networks * (moments + rows) + (kept // 2 if config.activations == "bfloat16" else kept)
 
 
 def within(need: Need, limit: int | None) -> Need:

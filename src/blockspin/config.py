@@ -53,7 +53,8 @@ class RunConfig:
     )
     checkpoints: str = option(
         "",
-        "Folder or pattern of state dicts, or of folders checkpoint-STEP, along the model's training; blank for none.",
+        "Folder or pattern of state dicts, or of folders checkpoint-STEP, along the model's training; builtin where it "
+        "is trained on the spot; blank for none.",
     )
     targets: str = option("", "Field, column or array of the data file that holds what is to be predicted, if any.")
     data: str = option(

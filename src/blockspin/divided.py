@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from blockspin.capture.reading import ActivationPass
 from blockspin.config import RunConfig
 from blockspin.engine._files import locked
 from blockspin.engine._threads import torch_threads
@@ -15,6 +16,7 @@ from blockspin.material import resolved
 from blockspin.run import carry_out, prepared, resumable
 from blockspin.run_folder import join_folder, machine, open_folder, write_json
 from blockspin.study import Study, slug
+from blockspin.training_run import passes
 
 MACHINE = "machine.json"
 """In the folder of a part: what carried it out."""
@@ -25,7 +27,8 @@ AGREEMENT = 1e-6
 def run_part(config: RunConfig, part: Part) -> Path:
     """Carry out one part of a run's passes and return the run folder.
 
-    Every machine is given the same configuration; folders may lie on one disk or on many.
+    Every machine is given the same configuration; folders may lie on one disk or on many. Checkpoints of a training
+    are passes like the others; the few gradients at its ends are read when the parts are merged.
 
     Args:
         config: What to do; blank fields get the built-in example.
@@ -40,7 +43,7 @@ def run_part(config: RunConfig, part: Part) -> Path:
         place = config.folder()
         join_folder(place, config.to_toml())
         with resumable(place, f"blockspin run {place / 'config.toml'} --shard {part}"):
-            for name, reading in study.passes.items():
+            for name, reading in passes(study):
                 stored, states = study.stored(name, reading, place), place / "states" / slug(name)
                 total = sum(shard.samples for shard in part.plan(sorted(stored.shards())))
                 (states / part.folder).mkdir(parents=True, exist_ok=True)
@@ -84,13 +87,15 @@ def merge(folders: Sequence[Path], out: Path | None = None) -> Path:
         open_folder(place, config.to_toml(), resume=out is None)
         command = f"blockspin merge {' '.join(map(str, folders))}" + (f" --out {out}" if out else "")
         with resumable(place, command), locked(place / "states"):
-            agreements = [line for name in study.passes for line in _merge_pass(study, name, folders, place)]
+            agreements = [line for one in passes(study) for line in _merge_pass(study, *one, folders, place)]
             carry_out(study, place, merged=agreements)
     return place
 
 
-def _merge_pass(study: Study, name: str, folders: Sequence[Path], place: Path) -> Iterator[str]:
-    reading = study.stored(name, study.passes[name], place)
+def _merge_pass(
+    study: Study, name: str, activations: ActivationPass, folders: Sequence[Path], place: Path
+) -> Iterator[str]:
+    reading = study.stored(name, activations, place)
     places = [folder / "states" / slug(name) for folder in folders]
     with study.steps.step(f"checking and merging the parts of the {name}"):
         for kind, part in _kinds(places).items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -33,6 +33,31 @@ def langevin_step(
     """
     noise = torch.empty_like(theta).normal_(generator=generator)
     return torch.add(theta, gradient, alpha=-size).add_(noise, alpha=(2 * size * temperature) ** 0.5)
+
+
+@dataclass(frozen=True, eq=False)
+class Flat:
+    """The parameters of a module as one vector.
+
+    Args:
+        shapes: Of each parameter, by its name.
+        start: The vector that the module has now, [parameters].
+    """
+
+    shapes: Mapping[str, torch.Size]
+    start: Tensor
+
+    @classmethod
+    def of(cls, module: nn.Module) -> Flat:
+        """Read a module's parameters; they are copied."""
+        named = {name: parameter.detach() for name, parameter in module.named_parameters()}
+        start = torch.cat([value.reshape(-1) for value in named.values()])
+        return cls({name: value.shape for name, value in named.items()}, start)
+
+    def named(self, vector: Tensor) -> dict[str, Tensor]:
+        """Return a vector [parameters] as parameters by name, as ``functional_call`` takes them."""
+        parts = vector.split([shape.numel() for shape in self.shapes.values()])
+        return {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -78,11 +103,11 @@ def chain_losses(
 
     Source: welling2011.
     """
-    names, shapes, start = _flat(module)
+    flat = Flat.of(module)
+    start = flat.start
 
     def energy(theta: Tensor, rows: Tensor) -> Tensor:
-        parts = theta.split([shape.numel() for shape in shapes])
-        named = {name: part.view(shape) for name, part, shape in zip(names, parts, shapes, strict=True)}
+        named = flat.named(theta)
         return loss(lambda x: functional_call(module, named, (x,)), rows)
 
     gradients = vmap(grad_and_value(energy))
@@ -95,9 +120,3 @@ def chain_losses(
         force = slope.mul_(how.inverse_temperature).add_(theta - start, alpha=how.localisation)
         theta = langevin_step(theta, force, size=how.size, generator=generator)
     return losses
-
-
-def _flat(module: nn.Module) -> tuple[list[str], list[torch.Size], Tensor]:
-    named = {name: parameter.detach() for name, parameter in module.named_parameters()}
-    flat = torch.cat([value.reshape(-1) for value in named.values()])
-    return list(named), [value.shape for value in named.values()], flat

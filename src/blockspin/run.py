@@ -71,7 +71,10 @@ def prepared(config: RunConfig) -> Study:
     need = memory_needed(study, cost)
     fitted = within(need, size_of(config.memory))
     steps.say(f"memory: about {fitted}")
-    steps.say(f"time: about {2 * cost.seconds / max(fitted.workers, 1):.0f} s for the network and its untrained copy")
+    times, trained = 2 * cost.seconds / max(fitted.workers, 1), len(study.material.checkpoints)
+    steps.say(f"time: about {times:.0f} s for the network and its untrained copy")
+    if trained:
+        steps.say(f"and {times * (trained - 1) / 2:.0f} s for the checkpoints before it")
     require_space(config.folder(), disk)
     if fitted.workers < need.workers:
         steps.say(f"{fitted.workers} of {need.workers} workers fit into the memory that was given")
@@ -114,11 +117,10 @@ def carry_out(study: Study, folder: Path, merged: Sequence[str] = ()) -> None:
         question = member("questions", QUESTION)()
         answer = question.ask(network, explicit, controls=controls, generator=study.generator(4))
     flows = {"network": network, "untrained": untrained, "explicit": explicit, "exchanged": exchanged}
-    gaussian, notes = _gaussian(study, network, untrained)
-    about = {**_about(study), "untrained": passes[UNTRAINED].network.how, "question_notes": notes}
-    answers = [answer, *gaussian]
-    if study.config.checkpoints:
-        training = trajectory(study, folder)
+    about = {**_about(study), "untrained": passes[UNTRAINED].network.how}
+    answers = [answer]
+    if study.material.checkpoints:
+        training = trajectory(study, folder, network)
         flows |= training.flows()
         answers += [] if training.answer is None else [training.answer]
         about["training_notes"] = list(training.notes)

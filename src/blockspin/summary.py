@@ -101,7 +101,7 @@ def _notes(flows: Mapping[str, Flow], about: Mapping[str, Any]) -> list[str]:
         )
     if network["checkpoint"]:
         rows.append(f"The network's weights are those of the checkpoint {network['checkpoint']}.")
-    if network["checkpoints"]:
+    if network["checkpoints"] and not network["trained_on_the_spot"]:
         rows.append(f"The network is that of the last checkpoint of {network['checkpoints']}.")
     rows += about.get("question_notes", ())
     rows += about.get("training_notes", ())

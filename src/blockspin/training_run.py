@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,12 @@ from blockspin.engine.measure import measure
 from blockspin.ensemble import Ensemble
 from blockspin.errors import BlockspinError
 from blockspin.flow import Flow
-from blockspin.flows.training import Checkpoint, by_layer, checkpoints_of, joined, training_flow
+from blockspin.flows.training import by_layer, joined, training_flow
 from blockspin.geometry import Unordered
-from blockspin.material import network_at
 from blockspin.measurement import Measurement
 from blockspin.registry import member
-from blockspin.study import NETWORK, Study, ensemble_of, slug
+from blockspin.sources.base import ModuleSource
+from blockspin.study import DATA, Study, ensemble_of, slug
 from blockspin.targets import target_field
 
 TANGENTS = 200
@@ -57,21 +57,37 @@ class Trajectory:
         return {**names, "training-network": self.network}
 
 
-def trajectory(study: Study, folder: Path) -> Trajectory:
+def passes(study: Study) -> Iterator[tuple[str, ActivationPass]]:
+    """Yield all passes of a run that read activations, by name: of checkpoints one at a time is open.
+
+    The last checkpoint is the network itself.
+    """
+    yield from study.passes.items()
+    for step, source in list(study.material.checkpoints.items())[:-1]:
+        yield label(step), _reading(study, source)
+
+
+def label(step: int) -> str:
+    """Return the name of a checkpoint, for a person and for the folder of its states."""
+    return f"step {step}"
+
+
+def trajectory(study: Study, folder: Path, network: Flow) -> Trajectory:
     """Measure every checkpoint over the same records, one after the other, and ask whether there is a transition.
 
     Each is a pass of its own through the engine, so that what was cut short goes on at the checkpoint where it stopped.
     Of the samples, those of the last, the previous and the present checkpoint are in memory.
 
     Args:
-        study: The run under way; its configuration names the checkpoints.
+        study: The run under way; its material has the checkpoints.
         folder: Its folder.
+        network: The flow over depth of the last checkpoint, its ensembles included.
     """
-    checkpoints = checkpoints_of(study.config.checkpoints)
-    rows = _rows(study, checkpoints, folder)
+    rows, ends = _rows(study, folder, network)
     layers = by_layer(rows)
-    lazy, notes = _lazy(study, checkpoints, folder)
-    network = training_flow(WHOLE, {c.step: lazy if c is checkpoints[-1] else {} for c in checkpoints})
+    lazy, notes = _lazy(study, ends)
+    last = max(rows)
+    whole = training_flow(WHOLE, {step: lazy if step == last else {} for step in rows})
     answer = None
     with study.steps.step("asking whether training has a transition"):
         try:
@@ -79,74 +95,76 @@ def trajectory(study: Study, folder: Path) -> Trajectory:
             answer = question.ask(joined(WHOLE, layers), controls={}, generator=study.generator(6))
         except BlockspinError as reason:
             notes = (*notes, f"Whether training has a transition was not asked: {reason}")
-    return Trajectory(layers, network, answer, notes)
+    return Trajectory(layers, whole, answer, notes)
 
 
-def _rows(study: Study, checkpoints: tuple[Checkpoint, ...], folder: Path) -> dict[int, Rows]:
-    """Return {step: {layer: numbers}}."""
-    end, found = _measured(study, NETWORK, study.reading, folder)  # the last checkpoint, which was read already
-    targets = target_field(study.material.targets, next(iter(end.values())))
-    rows, previous = {checkpoints[-1].step: found}, None
-    for checkpoint in checkpoints:
-        last = checkpoint is checkpoints[-1]
-        if last:
-            fields, found = end, rows[checkpoint.step]
-        else:
-            fields, found = _measured(study, checkpoint.label, _reading(study, checkpoint), folder)
+def _rows(study: Study, folder: Path, network: Flow) -> tuple[dict[int, Rows], dict[str, Ensemble | str]]:
+    """Return {step: {layer: numbers}}, and the gradients at both ends by the name of the checkpoint."""
+    end = Flow(network.name, network.axis, tuple(scale for scale in network if scale.label != DATA))
+    targets = target_field(study.material.targets, end[0].ensemble)
+    rows, ends, previous = {}, {}, None
+    sources = study.material.checkpoints
+    for step, source in sources.items():
+        last = step == max(sources)
+        reading = study.reading if last else _reading(study, source)
+        flow = end if last else study.depth(label(step), reading, folder, None)[0]
+        fields = {scale.label: scale.ensemble for scale in flow}
+        rows[step] = _numbers(flow)
         others = {PREVIOUS: previous, LAST: None if last else end, TARGET: targets}
         for key, other in others.items():
             for layer, number in _similar(study, fields, other).items():
-                found[layer][key] = number
-        rows[checkpoint.step], previous = found, fields
+                rows[step][layer][key] = number
+        previous = flow
+        if last or not ends:
+            ends[label(step)] = _tangents(study, label(step), reading, folder)
+    return rows, ends
+
+
+def _numbers(flow: Flow) -> Rows:
+    """Return the numbers of every layer; over depth the point before is a layer, and of the first layer none is."""
+    rows = {scale.label: dict(scale.measurements) for scale in flow}
+    for place, row in enumerate(rows.values()):
+        before = row.pop(PREVIOUS, None)
+        if before is not None and place:
+            row[LAYER] = before
     return rows
 
 
-def _measured(study: Study, name: str, reading: ActivationPass, folder: Path) -> tuple[Ensembles, Rows]:
-    """Return the measured samples of every layer at a checkpoint, and its numbers."""
-    flow, _ = study.depth(name, reading, folder, None)
-    rows = {scale.label: dict(scale.measurements) for scale in flow}
-    for row in rows.values():
-        if PREVIOUS in row:  # over depth the point before is a layer
-            row[LAYER] = row.pop(PREVIOUS)
-    return {scale.label: scale.ensemble for scale in flow}, rows
+def _reading(study: Study, source: ModuleSource) -> ActivationPass:
+    return replace(study.reading, recipe=replace(study.reading.recipe, source=source))
 
 
-def _reading(study: Study, checkpoint: Checkpoint) -> ActivationPass:
-    recipe = replace(study.reading.recipe, source=network_at(study.config, checkpoint))
-    return replace(study.reading, recipe=recipe)
-
-
-def _similar(study: Study, fields: Ensembles, other: Ensembles | Ensemble | None) -> dict[str, Measurement]:
+def _similar(study: Study, fields: Ensembles, other: Flow | Ensemble | None) -> dict[str, Measurement]:
     """Return the debiased CKA of every layer with the same layer elsewhere, or with one field for all of them."""
     found = {}
+    elsewhere = {scale.label: scale.ensemble for scale in other} if isinstance(other, Flow) else {}
     for layer, field in fields.items() if other is not None else ():
-        against = other if isinstance(other, Ensemble) else other[layer]  # type: ignore[index]
-        numbers = study.ruler().similarities({"other": against, layer: field})
+        numbers = study.ruler().similarities({"other": elsewhere.get(layer, other), layer: field})
         if PREVIOUS in numbers.get(layer, {}):
             found[layer] = numbers[layer][PREVIOUS]
     return found
 
 
-def _lazy(
-    study: Study, checkpoints: tuple[Checkpoint, ...], folder: Path
-) -> tuple[dict[str, Measurement], tuple[str, ...]]:
+def _lazy(study: Study, ends: Mapping[str, Ensemble | str]) -> tuple[dict[str, Measurement], tuple[str, ...]]:
     """Return the similarity of the tangent kernels at both ends, or why there is none."""
-    with study.steps.step("reading gradients at the first and the last checkpoint"):
-        try:
-            ends = {c.label: _tangents(study, c, folder) for c in (checkpoints[0], checkpoints[-1])}
-            found = study.ruler().similarities(ends)[checkpoints[-1].label]
-            return {LAZY: found[PREVIOUS]}, ()
-        except (BlockspinError, KeyError, RuntimeError, TypeError) as reason:  # networks that have no gradients here
-            first = str(reason).strip().partition("\n")[0]
-            return {}, (f"Tangent kernels were not compared: {first}.",)
+    fields = {name: field for name, field in ends.items() if isinstance(field, Ensemble)}
+    found = study.ruler().similarities(fields).get(list(ends)[-1], {}) if len(fields) == len(ends) else {}
+    if PREVIOUS in found:
+        return {LAZY: found[PREVIOUS]}, ()
+    why = next((field for field in ends.values() if isinstance(field, str)), "they do not vary over the records")
+    return {}, (f"Tangent kernels were not compared: {why}.",)
 
 
-def _tangents(study: Study, checkpoint: Checkpoint, folder: Path) -> Ensemble:
-    """Return the sketched gradients of the first records of the sample at a checkpoint."""
+def _tangents(study: Study, name: str, reading: ActivationPass, folder: Path) -> Ensemble | str:
+    """Return the sketched gradients of the first records of the sample at a checkpoint, or why there are none."""
     sample = study.material.sample
     kept = replace(sample, records=sample.records[:TANGENTS], ids=sample.ids[:TANGENTS], units=sample.units[:TANGENTS])
-    reading = TangentPass(replace(_reading(study, checkpoint), sample=kept), Projection())
+    gradients = TangentPass(reading.over(kept), Projection())
     task: Any = Task(member("observables", "gram")(limit=TANGENTS), (TANGENT,))
-    store = folder / "states" / slug(f"tangents {checkpoint.label}")
-    measured = measure(reading, [task], executor=study.executor(), store=store, generator=torch.Generator())
-    return ensemble_of(measured.state(task), torch.Size((reading.sites, 1)), Unordered(reading.sites))
+    store = folder / "states" / slug(f"tangents {name}")
+    with study.steps.step(f"reading gradients at {name}"):
+        try:
+            measured = measure(gradients, [task], executor=study.executor(), store=store, generator=torch.Generator())
+        except (BlockspinError, KeyError, RuntimeError, TypeError) as reason:  # networks that have no gradients here
+            return str(reason).strip().partition("\n")[0]
+    return ensemble_of(measured.state(task), torch.Size((gradients.sites, 1)), Unordered(gradients.sites))

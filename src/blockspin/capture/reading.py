@@ -35,11 +35,13 @@ class Estimate:
         seconds: Time on one worker.
         parameter_bytes: Memory of the network's parameters, once a worker.
         batch_bytes: Memory of one batch's activations as they are kept.
+        parameters: How many parameters there are.
     """
 
     seconds: float
     parameter_bytes: int
     batch_bytes: int
+    parameters: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +103,12 @@ class ActivationPass(Pass):
             raise ConfigError("layers", list(patterns), "module paths: no layer of this network is read by default.")
         chosen = replace(self, layers=layers)
         vars(chosen)["network"] = self.network  # opened already
+        return chosen
+
+    def over(self, sample: Sample) -> ActivationPass:
+        """Return a pass over other records by the same network, which is opened once for both."""
+        chosen = replace(self, sample=sample)
+        vars(chosen)["network"] = self.network
         return chosen
 
     def origin(self, layer: str) -> Origin:
@@ -202,9 +210,10 @@ class ActivationPass(Pass):
         for monoid, names in dict.fromkeys(task.work for task in tasks):
             monoid.running().add(*(joint[name] for name in names))
         seconds = (time.perf_counter() - begun) * float(costs.sum()) / float(costs[middle].sum())
-        parameters = sum(p.numel() * p.element_size() for p in self.network.module.parameters())
+        parameters = list(self.network.module.parameters())
+        size = sum(p.numel() * p.element_size() for p in parameters)
         kept = sum(batch.values.numel() * batch.values.element_size() for batch in joint.values())
-        return Estimate(seconds, parameters, kept)
+        return Estimate(seconds, size, kept, sum(p.numel() for p in parameters))
 
     def __getstate__(self) -> dict:
         """Send the recipe to a worker, not what was opened from it."""

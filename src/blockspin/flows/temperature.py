@@ -13,6 +13,7 @@ from torch import Tensor
 
 from blockspin.errors import ConfigError, MissingDependencyError, NonFiniteError, NotMixedError
 from blockspin.flow import Axis, Direction, Flow, Scale
+from blockspin.langevin import Flat, langevin_step
 from blockspin.measurement import Measurement
 
 AXIS = Axis("inverse temperature", "1/loss", Direction.REFINING)
@@ -26,7 +27,7 @@ class Langevin:
 
     Args:
         step: Variance of the noise of a step.
-        chains: Chains, each with a seed of its own.
+        chains: Chains, each with noise of its own.
         draws: Steps of a chain after burn-in.
         burn_in: Steps that are left out.
         pull: Strength of a Gaussian prior around the minimum.
@@ -72,7 +73,7 @@ def temperature_flow(
         minimum: w*, [parameters]: a true minimum, or the coefficient comes out negative.
         inverse: Inverse temperatures t, number of samples times beta where the loss is a mean.
         how: The sampler.
-        generator: From it the seeds of the chains are drawn.
+        generator: Randomness of the chains.
 
     Raises:
         MissingDependencyError: If ArviZ is not installed.
@@ -84,7 +85,7 @@ def temperature_flow(
         enters at small t.
 
     Source:
-        The learning coefficient is Watanabe's; the estimator that of Lau and others.
+        watanabe2009 for the learning coefficient, lau2023 for its local estimator, roberts1996 for the chains.
     """
     if not inverse or min(inverse) <= 0:
         raise ConfigError("inverse", list(inverse), "positive numbers.")
@@ -102,19 +103,16 @@ def temperature_flow(
 
 def sample(loss: Loss, minimum: Tensor, t: float, how: Langevin, *, generator: torch.Generator) -> tuple[Tensor, float]:
     """Return the loss along all chains, float64 [chains, draws], and the share of steps that were accepted."""
-    seeds = torch.randint(2**62, (how.chains,), generator=generator).tolist()
-    own = [torch.Generator().manual_seed(seed) for seed in seeds]
     centre = minimum.to(torch.float64)
     w = centre.expand(how.chains, -1).clone()
     energy, value, force = _energy(loss, w, centre, t, how)
-    trace, accepted = [], 0.0
+    trace, accepted, size = [], 0.0, how.step / 2
     for k in range(how.burn_in + how.draws):
-        noise = torch.stack([torch.randn(len(centre), dtype=torch.float64, generator=g) for g in own])
-        moved = w - how.step / 2 * force + sqrt(how.step) * noise
+        moved = langevin_step(w, force, size=size, generator=generator)
         after, value_after, force_after = _energy(loss, moved, centre, t, how)
-        back = w - moved + how.step / 2 * force_after
-        ratio = energy - after + (noise.square().sum(1) - back.square().sum(1) / how.step) / 2
-        chance = torch.stack([torch.rand((), dtype=torch.float64, generator=g) for g in own]).log()
+        there, back = moved - w + size * force, w - moved + size * force_after  # the noise that leads there, and back
+        ratio = energy - after + (there.square().sum(1) - back.square().sum(1)) / (4 * size)
+        chance = torch.rand(how.chains, dtype=torch.float64, generator=generator).log()
         taken = (chance < ratio) if how.adjusted else torch.ones(how.chains, dtype=torch.bool)
         taken &= ((moved - centre).abs() <= how.box).all(1)
         w, force = torch.where(taken[:, None], moved, w), torch.where(taken[:, None], force_after, force)
@@ -157,16 +155,13 @@ def module_loss(module: torch.nn.Module, criterion: Callable[[torch.nn.Module], 
     import copy
 
     whole = copy.deepcopy(module).to(torch.float64)
-    parameters = dict(whole.named_parameters())
-    sizes = [value.numel() for value in parameters.values()]
+    flat = Flat.of(whole)
 
     def one(vector: Tensor) -> Tensor:
-        parts = zip(parameters.items(), vector.split(sizes), strict=True)
-        given = {f"inner.{name}": part.reshape(value.shape) for (name, value), part in parts}
+        given = {f"inner.{name}": value for name, value in flat.named(vector).items()}
         return torch.func.functional_call(_Criterion(whole, criterion), given, ())
 
-    start = torch.cat([value.detach().flatten() for value in parameters.values()])
-    return torch.func.vmap(one), start
+    return torch.func.vmap(one), flat.start
 
 
 class _Criterion(torch.nn.Module):

@@ -25,6 +25,7 @@ class Trained:
         scores: Measured qualities at the end, by name; the organism says which.
         curves: The same and other qualities along the training: by name, then by step.
         tokenizer: From passages to token numbers, for a network that reads text.
+        targets: What the network is to make of each of the contents, [records]; None where it is no one number.
     """
 
     module: torch.nn.Module
@@ -34,6 +35,7 @@ class Trained:
     scores: Mapping[str, float]
     curves: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     tokenizer: Any = None
+    targets: Tensor | None = None
 
     @property
     def records(self) -> tuple[Any, ...]:

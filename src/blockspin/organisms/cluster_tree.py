@@ -68,7 +68,7 @@ class ClusterTree(Organism):
         optimiser = torch.optim.Adam(net.parameters(), lr=2e-3)
         checkpoints, curves = trained(net, optimiser, loss, measure, Course(self.steps, 8, max(self.steps // 30, 1)))
         scores = {"accuracy": curves["accuracy"][self.steps]}
-        return Trained(net.eval(), points[held], "array", checkpoints, scores, curves)
+        return Trained(net.eval(), points[held], "array", checkpoints, scores, curves, targets=leaf[held])
 
     def _points(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         leaf = torch.randint(2**self.levels, (2 * self.samples,), generator=generator)

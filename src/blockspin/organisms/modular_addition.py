@@ -84,7 +84,7 @@ class ModularAddition(Organism):
                 net, optimiser, lambda: nn.functional.mse_loss(net(x), y), measure, Course(self.steps, 24, 20)
             )
         scores = {name: curve[self.steps] for name, curve in curves.items()}
-        return Trained(net.eval(), pairs[held], "array", checkpoints, scores, curves)
+        return Trained(net.eval(), pairs[held], "array", checkpoints, scores, curves, targets=sums[held])
 
     def _layers(self) -> nn.Module:
         first, last = nn.Linear(2 * self.p, self.width, bias=False), nn.Linear(self.width, self.p, bias=False)

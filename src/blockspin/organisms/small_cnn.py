@@ -66,7 +66,8 @@ class SmallCnn(Organism):
         optimiser = torch.optim.Adam(net.parameters(), lr=3e-3)
         checkpoints, curves = trained(net, optimiser, loss, measure, Course(self.steps))
         scores = {name: curve[self.steps] for name, curve in curves.items()}
-        return Trained(net.eval(), pictures[held].movedim(1, 3), "image", checkpoints, scores, curves)
+        shown_as = pictures[held].movedim(1, 3)
+        return Trained(net.eval(), shown_as, "image", checkpoints, scores, curves, targets=label[held])
 
     def _layers(self) -> nn.Module:
         channels = [1, self.width, 2 * self.width, 2 * self.width, 4 * self.width]
