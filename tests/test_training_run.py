@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import grokking
 import pytest
@@ -36,24 +37,18 @@ def states(folder: Path, steps=(0, 5, 10, 20, 40, 80)) -> Path:
 
 @pytest.fixture(scope="module")
 def grokked(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("grokking")
-    training = grokking.train()
-    training.save(folder)
-    given = {"model": "grokking:make", "checkpoints": str(folder / "steps"), "data": str(folder / "pairs.npz")}
-    given |= {"column": "x", "targets": "y", "layers": ("1", "2"), "groups": 10, "executor": "serial"}
-    config = RunConfig().with_options(
-        {**given, "samples": 400, "kernel_samples": 150, "steps": 2, "out": str(folder / "run")}
-    )
-    return run(config), training
+    given = {"model": "builtin:modular-addition", "checkpoints": "builtin", "layers": ("1", "2"), "groups": 10}
+    config = RunConfig().with_options({**given, "executor": "serial", "steps": 2})
+    return run(config, folder=tmp_path_factory.mktemp("grokking") / "run")
 
 
 def test_a_run_on_checkpoints_finds_where_the_network_groks(grokked):
-    folder, training = grokked
+    folder = grokked
     answers = json.loads((folder / "answers.json").read_text(encoding="utf-8"))
     (answer,) = [row for row in answers["answers"] if row["question"] == "transition"]
     assert answer["verdict"] == "yes"
     low, high = _interval(answer, "cka/with_target of 2")
-    assert 0.5 < (low * high) ** 0.5 / training.drop < 2
+    assert 0.5 < (low * high) ** 0.5 / grokking.drop() < 2
     assert any("tangent kernel" in sentence for sentence in answers["summary"])
 
 
@@ -64,10 +59,10 @@ def _interval(answer, name):
 
 
 def test_the_flow_over_training_is_kept_with_errors(grokked):
-    folder, training = grokked
+    folder = grokked
     data = xarray.open_zarr(folder / "flows" / "training-001.zarr", consolidated=False, chunks=None)
     assert data.attrs["axis"] == "training"
-    assert data["position"].values.tolist() == list(training.states)
+    assert data["position"].values.tolist() == list(grokking.train().checkpoints)
     aligned = data["cka.with_target"].values
     assert aligned[-1] - aligned[0] > 4 * data["cka.with_target:error"].values.max()
     whole = xarray.open_zarr(folder / "flows" / "training-network.zarr", consolidated=False, chunks=None)
@@ -75,27 +70,21 @@ def test_the_flow_over_training_is_kept_with_errors(grokked):
 
 
 def test_the_report_has_a_section_on_training(grokked):
-    page = (grokked[0] / "report.html").read_text(encoding="utf-8")
+    page = (grokked / "report.html").read_text(encoding="utf-8")
     assert 'id="training"' in page
     assert "Alignment of the kernel with that of the targets" in page
     assert "Similarity with the last checkpoint" in page
 
 
-def test_checkpoints_of_scaled_weights_give_the_same_bytes_when_resumed(tmp_path):
-    config = small_run.config(tmp_path, checkpoints=str(states(tmp_path)), keep_states=True)
-    first = run(config, folder=tmp_path / "one")
-    before = (first / "answers.json").read_bytes()
-    (first / "answers.json").unlink()
-    again = run(config, folder=first, resume=True)
-    assert (again / "answers.json").read_bytes() == before
-
-
 @pytest.fixture(scope="module")
 def short(tmp_path_factory):
-    """A folder, the options of a run on three checkpoints in it, and what that run leaves."""
-    root = tmp_path_factory.mktemp("short")
-    given = {"checkpoints": str(states(root, (1, 10, 30))), "samples": 60, "kernel_samples": 30}
-    return root, given, run(small_run.config(root, **given), folder=root / "whole")
+    """A run on three checkpoints."""
+    root, opened, plain = tmp_path_factory.mktemp("short"), [], NetworkRecipe.open
+    given = {"checkpoints": str(states(root, (1, 10, 30))), "samples": 60, "kernel_samples": 30, "shard_size": 64}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(NetworkRecipe, "open", lambda recipe: opened.append(recipe) or plain(recipe))
+        whole = run(small_run.config(root, **given), folder=root / "whole")
+    return SimpleNamespace(root=root, given=given, whole=whole, opened=opened)
 
 
 def same(first: Path, second: Path) -> bool:
@@ -103,8 +92,7 @@ def same(first: Path, second: Path) -> bool:
 
 
 def test_a_training_killed_between_checkpoints_is_finished_to_the_same_bytes(short, tmp_path):
-    root, given, whole = short
-    (tmp_path / "run.toml").write_text(small_run.config(root, **given).to_toml(), encoding="utf-8")
+    (tmp_path / "run.toml").write_text(small_run.config(short.root, **short.given).to_toml(), encoding="utf-8")
     command = [str(Path(sys.executable).with_name("blockspin")), "run", "run.toml", "--out", "cut"]
     paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
     child = subprocess.Popen(
@@ -118,27 +106,24 @@ def test_a_training_killed_between_checkpoints_is_finished_to_the_same_bytes(sho
     os.killpg(child.pid, signal.SIGKILL)
     child.wait(60)
     assert not (tmp_path / "cut" / "answers.json").exists()
-    assert same(run(RunConfig.from_toml(tmp_path / "cut" / "config.toml"), folder=tmp_path / "cut", resume=True), whole)
+    assert same(
+        run(RunConfig.from_toml(tmp_path / "cut" / "config.toml"), folder=tmp_path / "cut", resume=True), short.whole
+    )
     assert not list(tmp_path.rglob("*.tmp"))
 
 
 def test_parts_of_a_training_put_together_are_the_same_bytes(short, tmp_path):
-    root, given, whole = short
     for index in (1, 2):
-        run_part(small_run.config(root, out=str(tmp_path / "parts"), **given), Part(index, 2))
+        run_part(small_run.config(short.root, out=str(tmp_path / "parts"), **short.given), Part(index, 2))
     left = tmp_path / "parts" / "states"
     assert {p.name for p in left.iterdir() if p.is_dir()} == {"network", "untrained-network", "step-1", "step-10"}
     told = json.loads((merge([tmp_path / "parts"], tmp_path / "out") / "manifest.json").read_text())["parts"]
     assert [line.partition(",")[0] for line in told] == ["network", "untrained network", "step 1", "step 10"]
-    assert same(tmp_path / "out", whole)
+    assert same(tmp_path / "out", short.whole)
 
 
-def test_every_network_is_opened_once(short, tmp_path, monkeypatch):
-    root, given, _ = short
-    opened, plain = [], NetworkRecipe.open
-    monkeypatch.setattr(NetworkRecipe, "open", lambda recipe: opened.append(recipe) or plain(recipe))
-    run(small_run.config(root, **given), folder=tmp_path / "run")
-    assert len(opened) == 4  # the last, its untrained copy, and the two checkpoints before
+def test_every_network_is_opened_once(short):
+    assert len(short.opened) == 4  # the last, its untrained copy, and the two checkpoints before
 
 
 def test_folders_that_a_trainer_wrote_are_checkpoints(tmp_path):

@@ -1,5 +1,6 @@
 """Transitions along training: found where a network groks, not where it relaxes, at the rate that was asked for."""
 
+from copy import deepcopy
 from math import sqrt
 
 import grokking
@@ -84,19 +85,19 @@ def test_a_still_curve_has_none():
 
 
 def test_a_network_that_groks_has_one_where_the_held_out_loss_falls():
-    training = grokking.train()
-    module, fields = grokking.make(), {"hidden": {}, "output": {}}
-    for step, state in training.states.items():
+    trained = grokking.train()
+    module, fields = deepcopy(trained.module), {"hidden": {}, "output": {}}
+    for step, state in trained.checkpoints.items():
         module.load_state_dict(state)
         with torch.no_grad():
-            fields["hidden"][step] = module[:2](training.x)
-            fields["output"][step] = module(training.x)
+            fields["hidden"][step] = module[:2](trained.contents)
+            fields["output"][step] = module(trained.contents)
     answer = ask(over_training(fields), draws=100)
     assert answer.verdict is Verdict.YES
     name = "cka/with_last of output"
     assert answer.verdicts[name] is Verdict.YES
     low, high = next(curve["interval"] for curve in answer.figure["curves"] if curve["name"] == name)
-    assert 0.5 < sqrt(low * high) / training.drop < 2
+    assert 0.5 < sqrt(low * high) / grokking.drop() < 2
 
 
 def test_a_network_in_lazy_training_has_none():

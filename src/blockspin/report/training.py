@@ -26,66 +26,119 @@ FIRST = {
 BODY = """
 <p>Every checkpoint was read over the same inputs. Shaded: where a curve changes faster than any relaxation.</p>
 <div class="grid">{% for plot in plots %}{{ plot }}{% endfor %}</div>
-{% if curves %}
+{% macro table(rows) %}
 <div class="scroll" tabindex="0"><table>
-<tr><th>curve</th><th>transition</th><th>steps</th><th>share of the range</th><th>relaxations reach</th></tr>
-{% for curve in curves %}
-<tr><td><code>{{ curve.name }}</code></td>
+<tr><th>quantity</th><th>layer</th><th>transition</th><th>steps</th><th>changes by</th><th>relaxations at most</th></tr>
+{% for curve in rows %}
+<tr><td>{{ curve.quantity }}</td><td><code>{{ curve.layer }}</code></td>
 <td><span class="chip {{ curve.verdict|replace(" ", "-") }}">{{ signs[curve.verdict] }} {{ curve.verdict }}</span></td>
 <td class="num">{{ "%g"|format(curve.interval[0]) }} to {{ "%g"|format(curve.interval[1]) }}</td>
 <td class="num">{{ curve.share|number }}</td><td class="num">{{ "%.3f"|format(curve.bound) }}</td></tr>
 {% endfor %}
 </table></div>
+{% endmacro %}
+{% if seen %}{{ table(seen) }}{% endif %}
+{% if others %}<details><summary>{{ others|length }} without a transition</summary>{{ table(others) }}</details>
 {% endif %}
-<p class="soft">Both the curve's window and its share are those of the largest excess, whatever the verdict.</p>
+{% if seen or others %}
+<p class="soft">The steps are those between which a curve exceeds relaxations most, whatever the verdict. Changes are
+shares of the range between the first checkpoint and the last.</p>
+{% endif %}
 """
 SHADES = ("var:accent", "var:in", "var:out", "var:open", "var:ink")
-DASHES = ("solid", "dot", "dash", "dashdot")
+NAMED = 5
+"""Most layers that the legend names."""
+FIRST_HUE, LAST_HUE = 225, 385
+"""Blue to orange by way of violet: as dark all along."""
 
 
 def section(run: RunFolder) -> Section | None:
     """Return one figure a quantity, a line a layer; nothing where there are no checkpoints."""
     found = {key: [s for s in run.quantities.get(key, ()) if s.role == "training"] for key in FIRST}
     answer = next((a for a in run.answers["answers"] if a["question"] == "transition"), None)
-    curves: Sequence[Mapping[str, Any]] = answer["figure"].get("curves", ()) if answer else ()
-    plots = [_panel(key, series, curves) for key, series in found.items() if series]
-    return Section("Training", fill(BODY, plots=plots, curves=curves)) if plots else None
+    curves = [_named(curve) for curve in answer["figure"].get("curves", ())] if answer else []
+    colours = _colours(list(dict.fromkeys(item.flow for series in found.values() for item in series)))
+    plots = [_panel(key, series, curves, colours) for key, series in found.items() if series]
+    if not plots:
+        return None
+    seen = [curve for verdict in ("yes", "cannot tell") for curve in curves if curve["verdict"] == verdict]
+    others = [curve for curve in curves if curve["verdict"] == "no"]
+    return Section("Training", fill(BODY, plots=plots, seen=seen, others=others))
 
 
-def _panel(key: str, series: Sequence[Series], curves: Sequence[Mapping[str, Any]]) -> Markup:
-    return panel(FIRST.get(key, words(key)), lambda: _plot(key, series, curves))
+def _named(curve: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a curve with its quantity, as a key and in words, and its layer."""
+    name, _, layer = str(curve["name"]).partition(" of ")
+    key = name.replace("/", ".")
+    return {**curve, "key": key, "quantity": FIRST.get(key, words(key)).partition(" (")[0], "layer": layer}
 
 
-def _plot(key: str, series: Sequence[Series], curves: Sequence[Mapping[str, Any]]) -> Markup:
-    own = [c for c in curves if c["verdict"] == "yes" and c["name"].startswith(f"{key.replace('.', '/')} of ")]
+def _panel(
+    key: str, series: Sequence[Series], curves: Sequence[Mapping[str, Any]], colours: Mapping[str, str]
+) -> Markup:
+    return panel(FIRST.get(key, words(key)), lambda: _plot(key, series, curves, colours))
+
+
+def _plot(
+    key: str, series: Sequence[Series], curves: Sequence[Mapping[str, Any]], colours: Mapping[str, str]
+) -> Markup:
+    own = [curve for curve in curves if curve["verdict"] == "yes" and curve["key"] == key]
     layout: dict[str, Any] = {
-        "xaxis": {"type": "log", "title": {"text": "training steps"}},
+        "xaxis": _axis(series),
         "showlegend": len(series) > 1,
-        "shapes": [_shade(curve["interval"]) for curve in own],
+        "legend": {"title": {"text": "layer "}},
+        "shapes": [_shade(interval) for interval in {tuple(curve["interval"]) for curve in own}],
     }
     unit = "" if series[0].unit == "1" else f" ({nice(series[0].unit)})"
-    caption = (
-        "Steps on a logarithmic axis; the start stands at half the first step after it. Bars are two standard errors: "
-        f"{series[0].how}."
+    where = "; ".join(f"{c['layer']} between {c['interval'][0]:g} and {c['interval'][1]:g} steps" for c in own)
+    caption = f"Shaded: {where}. " if own else ""
+    if len(series) > NAMED:
+        caption += "Layers run from the first (blue) to the last (orange); point at a line for its name. "
+    caption += f"Bars are two standard errors: {series[0].how}."
+    named = {series[round(k * (len(series) - 1) / (NAMED - 1))].flow for k in range(NAMED)}
+    return figure(
+        FIRST[key] + unit, [_line(item, colours[item.flow], item.flow in named) for item in series], layout, caption
     )
-    return figure(FIRST[key] + unit, [_line(item, n) for n, item in enumerate(series)], layout, caption)
 
 
-def _line(item: Series, number: int) -> dict[str, Any]:
-    colour, dash = SHADES[number % len(SHADES)], DASHES[number // len(SHADES) % len(DASHES)]
-    after = item.positions[item.positions > 0]
-    start = after.min() / 2 if len(after) else 1.0
+def _axis(series: Sequence[Series]) -> dict[str, Any]:
+    """Return a logarithmic axis with a tick a decade; the start stands at half the first step after it."""
+    after = np.concatenate([item.positions[item.positions > 0] for item in series])
+    decades = [10.0**k for k in range(int(np.floor(np.log10(after.min()))), int(np.log10(after.max())) + 1)]
+    shown = [tick for tick in decades if tick >= after.min()] or [float(after.min())]
+    names = [f"{tick:g}" for tick in shown]
+    if any((item.positions <= 0).any() for item in series):
+        shown, names = [_start(after), *shown], ["start", *names]
+    ticks = {"tickmode": "array", "tickvals": shown, "ticktext": names}
+    return {"type": "log", "title": {"text": "training steps (logarithmic)"}, **ticks}
+
+
+def _start(after: np.ndarray) -> float:
+    return float(after.min()) / 2 if len(after) else 1.0
+
+
+def _line(item: Series, colour: str, named: bool) -> dict[str, Any]:
+    start = _start(item.positions[item.positions > 0])
     return {
         "x": finite(np.where(item.positions > 0, item.positions, start)),
         "y": finite(item.value),
         "error_y": {**bars(item.error), "color": colour},
         "text": list(item.labels),
         "name": cut(item.flow, LEGEND),
+        "showlegend": named,
         "mode": "lines+markers",
-        "line": {"color": colour, "dash": dash, "width": 2},
+        "line": {"color": colour, "width": 2},
         "marker": {"size": 5, "color": colour},
         "hovertemplate": "%{text}: %{y:.4g}<extra>%{fullData.name}</extra>",
     }
+
+
+def _colours(layers: Sequence[str]) -> dict[str, str]:
+    """Return the colour of each layer, by its place between the first and the last where there are many."""
+    if len(layers) <= len(SHADES):
+        return dict(zip(layers, SHADES, strict=False))
+    step = (LAST_HUE - FIRST_HUE) / (len(layers) - 1)
+    return {layer: f"hsl({(FIRST_HUE + k * step) % 360:.0f}, 65%, 52%)" for k, layer in enumerate(layers)}
 
 
 def _shade(interval: Sequence[float]) -> dict[str, Any]:
