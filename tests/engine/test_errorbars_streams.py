@@ -19,7 +19,7 @@ def entry(measurement, index):
 def measured():
     """Two fields of three sites: x white, y = x + noise of the same variance."""
     rows = []
-    for seed in range(80):
+    for seed in range(60):
         generator = torch.Generator().manual_seed(seed)
         x, e = torch.randn(2, 400, 3, dtype=torch.float64, generator=generator)
         first = Ensemble.of(x)

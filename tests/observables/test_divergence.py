@@ -97,11 +97,12 @@ def test_the_bias_is_subtracted_for_independent_and_for_common_samples(common):
 
 
 def test_two_of_three_error_bars_hold_the_truth():
+    seeds = 100
     one, two = random_law(4, 0, shift=0.5), random_law(4, 10)
     truth = float(RelativeEntropy().value(pair_state(one, two))["divergence"])
     monoid, hits, deviations = RelativeEntropy().monoid, 0, []
     roots = [torch.linalg.cholesky(law.covariance) for law in (one, two)]
-    for seed in range(150):
+    for seed in range(seeds):
         x = noise(600, 4, 2 * seed) @ roots[0].T + one.mean[:, 0]
         y = noise(600, 4, 2 * seed + 1) @ roots[1].T + two.mean[:, 0]
         first, second = pair(x, y)
@@ -110,8 +111,8 @@ def test_two_of_three_error_bars_hold_the_truth():
         found = jackknife(RelativeEntropy(), states)["divergence"]
         deviations.append((float(found.value) - truth) / float(found.error))
         hits += abs(deviations[-1]) < 1
-    assert 150 * 0.68 - 4 * (150 * 0.68 * 0.32) ** 0.5 < hits < 150 * 0.68 + 4 * (150 * 0.68 * 0.32) ** 0.5
-    assert abs(np.mean(deviations)) < 4 / 150**0.5
+    assert seeds * 0.68 - 4 * (seeds * 0.68 * 0.32) ** 0.5 < hits < seeds * 0.68 + 4 * (seeds * 0.68 * 0.32) ** 0.5
+    assert abs(np.mean(deviations)) < 4 / seeds**0.5
 
 
 def test_what_cannot_be_compared_is_refused_by_name():

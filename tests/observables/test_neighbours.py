@@ -196,7 +196,7 @@ def test_information_does_not_change_with_units():
 def test_halves_cover_for_information():
     rows = []
     for seed in range(40):
-        first, second = correlated(200, 1, 0.6, seed)
+        first, second = correlated(120, 1, 0.6, seed)
         row = read({"x": first, "y": second}, [Ksg()]).measurements()[("x", "y")]["ksg/information"]
         rows.append((row.value, row.error))
     values, errors = np.array(rows).T

@@ -2,6 +2,7 @@
 
 import math
 
+import grokking
 import pytest
 import torch
 
@@ -36,7 +37,7 @@ def test_concentration_of_one_cosine_of_noise_and_of_dead_units():
 
 
 def test_it_generalizes_long_after_it_has_memorized():
-    found = trained()
+    found = grokking.train()
     memorized = first(found.curves["train_accuracy"], 0.99)
     understood = first(found.curves["test_accuracy"], 0.95)
     assert memorized <= 60

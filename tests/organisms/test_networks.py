@@ -81,11 +81,12 @@ def test_a_decoder_sees_no_later_character_and_learns():
 
 @pytest.mark.slow
 def test_wider_decoders_predict_better():
+    options = {"layers": 2, "context": 32, "steps": 300}
     losses = [
-        member("organisms", "char-transformer")(width=width).train(generator=generator()).scores["test_loss"]
+        member("organisms", "char-transformer")(width=width, **options).train(generator=generator()).scores["test_loss"]
         for width in (32, 64)
     ]
-    assert losses[0] < 2.5
+    assert losses[0] < 2.6
     assert losses[1] < losses[0] - 0.1
 
 

@@ -86,11 +86,10 @@ def test_a_still_curve_has_none():
 
 def test_a_network_that_groks_has_one_where_the_held_out_loss_falls():
     trained = grokking.train()
-    module, fields = deepcopy(trained.module), {"hidden": {}, "output": {}}
+    module, fields = deepcopy(trained.module), {"output": {}}
     for step, state in trained.checkpoints.items():
         module.load_state_dict(state)
         with torch.no_grad():
-            fields["hidden"][step] = module[:2](trained.contents)
             fields["output"][step] = module(trained.contents)
     answer = ask(over_training(fields), draws=100)
     assert answer.verdict is Verdict.YES

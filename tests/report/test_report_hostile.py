@@ -26,12 +26,18 @@ def test_nothing_of_it_is_markup(page):
         assert markup not in text
 
 
-@pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is missing: no script is shown not to run")
-def test_nothing_of_it_runs_and_it_is_shown(page):
-    with browser() as chromium:
-        chromium.show(page, 1280, "light")
-        chromium.value("document.querySelectorAll('details').forEach(part => { part.open = true; })")
-        assert chromium.value(ERROR) == ""
-        assert chromium.value("document.documentElement.dataset.ran || ''") == ""
-        assert chromium.value("document.body.textContent.includes('<script>document.documentElement')")
-        assert chromium.value("document.querySelectorAll('a[href^=javascript], img[src=x]').length") == 0
+@pytest.fixture(scope="module")
+def chromium():
+    if not CHROMIUM.exists():
+        pytest.skip(f"{CHROMIUM} is missing: no script is shown not to run")
+    with browser() as open_page:
+        yield open_page
+
+
+def test_nothing_of_it_runs_and_it_is_shown(chromium, page):
+    chromium.show(page, 1280, "light")
+    chromium.value("document.querySelectorAll('details').forEach(part => { part.open = true; })")
+    assert chromium.value(ERROR) == ""
+    assert chromium.value("document.documentElement.dataset.ran || ''") == ""
+    assert chromium.value("document.body.textContent.includes('<script>document.documentElement')")
+    assert chromium.value("document.querySelectorAll('a[href^=javascript], img[src=x]').length") == 0
