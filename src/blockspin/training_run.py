@@ -102,22 +102,29 @@ def _rows(study: Study, folder: Path, network: Flow) -> tuple[dict[int, Rows], d
     """Return {step: {layer: numbers}}, and the gradients at both ends by the name of the checkpoint."""
     end = Flow(network.name, network.axis, tuple(scale for scale in network if scale.label != DATA))
     targets = target_field(study.material.targets, end[0].ensemble)
-    rows, ends, previous = {}, {}, None
+    rows: dict[int, Rows] = {}
+    ends: dict[str, Ensemble | str] = {}
+    previous: Ensembles | None = None
     sources = study.material.checkpoints
     for step, source in sources.items():
         last = step == max(sources)
         reading = study.reading if last else _reading(study, source)
         flow = end if last else study.depth(label(step), reading, folder, None)[0]
-        fields = {scale.label: scale.ensemble for scale in flow}
+        fields = _fields(flow)
         rows[step] = _numbers(flow)
-        others = {PREVIOUS: previous, LAST: None if last else end, TARGET: targets}
+        others: dict[str, Ensembles | Ensemble | None] = {PREVIOUS: previous, TARGET: targets}
+        others[LAST] = None if last else _fields(end)
         for key, other in others.items():
             for layer, number in _similar(study, fields, other).items():
                 rows[step][layer][key] = number
-        previous = flow
+        previous = fields
         if last or not ends:
             ends[label(step)] = _tangents(study, label(step), reading, folder)
     return rows, ends
+
+
+def _fields(flow: Flow) -> Ensembles:
+    return {scale.label: scale.ensemble for scale in flow}
 
 
 def _numbers(flow: Flow) -> Rows:
@@ -134,12 +141,12 @@ def _reading(study: Study, source: ModuleSource) -> ActivationPass:
     return replace(study.reading, recipe=replace(study.reading.recipe, source=source))
 
 
-def _similar(study: Study, fields: Ensembles, other: Flow | Ensemble | None) -> dict[str, Measurement]:
+def _similar(study: Study, fields: Ensembles, other: Ensembles | Ensemble | None) -> dict[str, Measurement]:
     """Return the debiased CKA of every layer with the same layer elsewhere, or with one field for all of them."""
     found = {}
-    elsewhere = {scale.label: scale.ensemble for scale in other} if isinstance(other, Flow) else {}
     for layer, field in fields.items() if other is not None else ():
-        numbers = study.ruler().similarities({"other": elsewhere.get(layer, other), layer: field})
+        against = other if isinstance(other, Ensemble) else other[layer]  # type: ignore[index]
+        numbers = study.ruler().similarities({"other": against, layer: field})
         if PREVIOUS in numbers.get(layer, {}):
             found[layer] = numbers[layer][PREVIOUS]
     return found

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isinf
 
 import torch
 from torch import Tensor
 
-from blockspin.errors import ConstantUnitsError, ShapeError
+from blockspin.errors import ShapeError
 from blockspin.geometry import Geometry
 from blockspin.observables.base import Observable, State
-from blockspin.observables.covariance import Moments, covariance_of, effective_samples
+from blockspin.observables.covariance import Moments, varying
 from blockspin.registry import register
 
 
@@ -59,7 +58,7 @@ class Correlation(Observable):
             ShapeError: If the field does not fit the geometry.
             ConstantUnitsError: If the field does not vary.
         """
-        C = covariance_of(state, unbiased=not isinf(effective_samples(state)))
+        C = varying(state)
         sites = self.geometry.sites
         if len(C) % sites:
             raise ShapeError(f"a field of {len(C)} values does not fit {sites} sites", "Give the field's own geometry.")
@@ -68,7 +67,5 @@ class Correlation(Observable):
         distance, classes = torch.unique(torch.round(self.geometry.distances(), decimals=9), return_inverse=True)
         sums = torch.zeros(len(distance), dtype=torch.float64).index_add_(0, classes.flatten(), G.flatten())
         shells = (sums / torch.bincount(classes.flatten()))[torch.isfinite(distance)]
-        if not float(shells[0]) > 0:
-            raise ConstantUnitsError("the field does not vary over the samples", "Check the data.")
         distance = distance[torch.isfinite(distance)]
         return {"distance": distance, "covariance": shells, "correlation": shells / shells[0]}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from blockspin.ensemble import Batch, check_finite
-from blockspin.errors import TooFewSamplesError
+from blockspin.errors import ConstantUnitsError, TooFewSamplesError
 from blockspin.law import GaussianLaw, Source
 from blockspin.observables._merging import merged_means
 from blockspin.observables._running import RunningMoments
@@ -79,13 +79,35 @@ def effective_samples(state: State) -> float:
     return inf if abs(weight - 1) < 1e-9 else weight**2 / float(state["squares"])
 
 
+def estimated(state: State) -> Tensor:
+    """Return the covariance [D, D] that a state estimates: unbiased from samples, exact from a law.
+
+    Raises:
+        TooFewSamplesError: If there are fewer than two samples.
+    """
+    return covariance_of(state, unbiased=effective_samples(state) < inf)
+
+
+def varying(state: State) -> Tensor:
+    """Return the covariance that a state estimates, of a field that has one.
+
+    Raises:
+        TooFewSamplesError: If there are fewer than two samples.
+        ConstantUnitsError: If the field does not vary.
+    """
+    C = estimated(state)
+    if not float(C.trace()) > 0:
+        raise ConstantUnitsError("the field does not vary over the samples", "Check the data.")
+    return C
+
+
 def moments(source: Source) -> tuple[Tensor, Tensor]:
     """Return mean [D] and covariance [D, D], float64, of samples or of a law (exact there)."""
     if isinstance(source, GaussianLaw):
         return source.mean.reshape(-1), source.covariance
     state = accumulate(Moments(), source)
     check_finite(state["scatter"][None], "the field whose covariance is asked for")
-    return state["mean"], covariance_of(state, unbiased=effective_samples(state) < inf)
+    return state["mean"], estimated(state)
 
 
 @register
@@ -108,6 +130,6 @@ class Covariance(Observable):
 
     def value(self, state: State) -> dict[str, Tensor]:
         """Diagonalise."""
-        covariance = covariance_of(state, unbiased=effective_samples(state) < inf)
+        covariance = estimated(state)
         spectrum = torch.linalg.eigvalsh(covariance).flip(0).clamp(min=0)
         return {"spectrum": spectrum, "variance": covariance.trace(), "mean_square": state["mean"].square().mean()}

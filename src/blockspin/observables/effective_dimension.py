@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite, isinf
+from math import isfinite
 
 import torch
 from torch import Tensor
 
-from blockspin.errors import ConfigError, ConstantUnitsError
+from blockspin.errors import ConfigError
 from blockspin.observables.base import Observable, State
-from blockspin.observables.covariance import Moments, covariance_of, effective_samples
+from blockspin.observables.covariance import Moments, varying
 from blockspin.registry import register
 
 
@@ -62,10 +62,7 @@ class EffectiveDimension(Observable):
             TooFewSamplesError: If there are fewer than two samples.
             ConstantUnitsError: If the field does not vary.
         """
-        C = covariance_of(state, unbiased=not isinf(effective_samples(state)))
-        if not float(C.trace()) > 0:
-            raise ConstantUnitsError("the field does not vary over the samples", "Check the data.")
-        mu = torch.linalg.eigvalsh(C).clamp(min=0)[:, None]
+        mu = torch.linalg.eigvalsh(varying(state)).clamp(min=0)[:, None]
         lam = torch.tensor(self.ridges, dtype=torch.float64)
         kept = mu / (mu + lam)
         return {"dimension": kept.sum(0), "response": (kept * (1 - kept)).sum(0)}

@@ -12,7 +12,7 @@ from blockspin.ensemble import Batch
 from blockspin.errors import ConfigError, ConstantUnitsError, TooFewSamplesError
 from blockspin.law import GaussianLaw, PushMap
 from blockspin.observables.base import Monoid, Observable, State
-from blockspin.observables.covariance import Moments, covariance_of, effective_samples
+from blockspin.observables.covariance import Moments, covariance_of, effective_samples, estimated
 from blockspin.registry import register
 
 LEADING = 32
@@ -200,7 +200,7 @@ class LinearPrediction(Observable):
 
     def _parts(self, state: State) -> tuple[Tensor, tuple[_Whitened, _Whitened], float]:
         n = effective_samples(state)
-        C = covariance_of(state, unbiased=not isinf(n))
+        C = estimated(state)
         D = int(state["split"])
         both = _whitened(C[:D, :D], self.tolerance), _whitened(C[D:, D:], self.tolerance)
         nu = inf if isinf(n) else n - 1

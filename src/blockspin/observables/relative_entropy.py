@@ -11,7 +11,7 @@ from torch import Tensor
 from blockspin.errors import ConfigError, ConstantUnitsError, ShapeError, TooFewSamplesError
 from blockspin.law import GaussianLaw
 from blockspin.observables.base import Observable, State
-from blockspin.observables.covariance import covariance_of, effective_samples
+from blockspin.observables.covariance import effective_samples, estimated
 from blockspin.observables.linear_prediction import JointMoments
 from blockspin.registry import register
 
@@ -94,7 +94,7 @@ class RelativeEntropy(Observable):
                 f"fields of {D} and {len(state['mean']) - D} numbers are not over the same sites",
                 "Compare fields of one size: coarse-grain both by the same map.",
             )
-        C = covariance_of(state, unbiased=n < inf)
+        C = estimated(state)
         first, second, cross = C[:D, :D], C[D:, D:], C[D:, :D]
         basis, ratio, degenerate = self._common(first, second)
         rank = len(ratio)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf, isinf
+from math import inf
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from torch import Tensor
 from blockspin.ensemble import Batch
 from blockspin.errors import ConfigError, ConstantUnitsError, ShapeError, TooFewSamplesError
 from blockspin.observables.base import Monoid, Observable, State
-from blockspin.observables.covariance import Moments, covariance_of, effective_samples
+from blockspin.observables.covariance import Moments, effective_samples, estimated
 from blockspin.registry import register
 
 
@@ -122,7 +122,7 @@ class TransferEntropy(Observable):
             ConstantUnitsError: If a process does not vary, or its next step follows from the past without noise.
         """
         n = effective_samples(state)
-        C = covariance_of(state, unbiased=not isinf(n))
+        C = estimated(state)
         if n <= len(C):
             raise TooFewSamplesError(f"{n:g} rows are too few for {len(C)} numbers each", "Give more samples.")
         scale = C.diagonal().clamp(min=1e-300).rsqrt()

@@ -11,7 +11,7 @@ from torch import Tensor
 from blockspin.errors import ConfigError, MissingDependencyError, ShapeError, TooFewSamplesError
 from blockspin.geometry import Chain, Grid
 from blockspin.observables.base import Observable, State
-from blockspin.observables.covariance import Moments, covariance_of, effective_samples
+from blockspin.observables.covariance import Moments, effective_samples, estimated
 from blockspin.registry import register
 
 
@@ -68,7 +68,7 @@ class WaveletConditioning(Observable):
             MissingDependencyError: If PyWavelets is not installed.
         """
         n = effective_samples(state)
-        C = covariance_of(state, unbiased=n < float("inf")).numpy()
+        C = estimated(state).numpy()
         if len(C) != self.geometry.sites:
             raise ShapeError(f"a field of {len(C)} numbers does not lie on {self.geometry}", "Give its own lattice.")
         if n <= len(C):

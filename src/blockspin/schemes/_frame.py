@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from blockspin.ensemble import Ensemble, check_finite
-from blockspin.errors import ConfigError, GeometryError
+from blockspin.errors import ConfigError, GeometryError, StepNotPossibleError
 from blockspin.geometry import Geometry, Grid
 from blockspin.law import GaussianLaw, Source
 from blockspin.schemes.base import require_ratio
@@ -102,13 +103,28 @@ def framed(geometry: Geometry, b: int, buffer: int, reach: int) -> Frame:
     return Frame(members, members[whole], (position[whole] * stride).sum(2))
 
 
-def require_frame(b: object, buffer: object, reach: object) -> None:
-    """Check the options of a frame.
+def require_frame(scheme: Any, **least: int) -> None:
+    """Check the options of a scheme that reads blocks in a frame: b, buffer, reach, and others that are integers.
+
+    Args:
+        scheme: The scheme.
+        least: The least value of each other option, by its name.
 
     Raises:
         ConfigError: If one of them cannot be used.
     """
-    require_ratio(b)
-    for name, value, least in (("buffer", buffer, 0), ("reach", reach, 1)):
-        if type(value) is not int or value < least:
-            raise ConfigError(name, value, f"an integer of at least {least}.")
+    require_ratio(scheme.b)
+    for name, low in {"buffer": 0, "reach": 1, **least}.items():
+        value = getattr(scheme, name)
+        if type(value) is not int or value < low:
+            raise ConfigError(name, value, f"an integer of at least {low}.")
+
+
+def require_fewer(modes: int, values: int) -> None:
+    """Check that a block of so many values is coarse-grained to fewer modes.
+
+    Raises:
+        StepNotPossibleError: If nothing would be forgotten.
+    """
+    if modes >= values:
+        raise StepNotPossibleError(f"{modes} modes of a block of {values} values forget nothing", "Keep fewer modes.")

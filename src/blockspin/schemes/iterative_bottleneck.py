@@ -108,7 +108,7 @@ class IterativeBottleneck(Scheme):
     price: float = 2.0
 
     def __post_init__(self):
-        require_frame(self.b, self.buffer, self.reach)
+        require_frame(self)
         number = isinstance(self.price, int | float) and not isinstance(self.price, bool)
         if not number or not isfinite(self.price) or self.price <= 1:
             raise ConfigError("price", self.price, "a finite number above 1: below, nothing is kept.")

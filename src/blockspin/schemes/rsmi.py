@@ -103,7 +103,7 @@ class Rsmi(Scheme):
     reach: int = 1
 
     def __post_init__(self):
-        require_frame(self.b, self.buffer, self.reach)
+        require_frame(self)
 
     def fit(self, source: Source, *, generator: torch.Generator) -> RsmiMap:
         """Count patterns of blocks and environments, and compare all readings."""

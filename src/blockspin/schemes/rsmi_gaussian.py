@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import torch
 
 from blockspin.claims import Claims, Semigroup
-from blockspin.errors import ConfigError, StepNotPossibleError
+from blockspin.errors import StepNotPossibleError
 from blockspin.law import Source
 from blockspin.registry import register
 from blockspin.schemes._canonical import canonical
 from blockspin.schemes._correlation import independent_units
 from blockspin.schemes._filters import FilterMap
-from blockspin.schemes._frame import framed, require_frame
+from blockspin.schemes._frame import framed, require_fewer, require_frame
 from blockspin.schemes.base import Scheme
 
 
@@ -82,18 +82,13 @@ class RsmiGaussian(Scheme):
     modes: int = 1
 
     def __post_init__(self):
-        require_frame(self.b, self.buffer, self.reach)
-        if type(self.modes) is not int or self.modes < 1:
-            raise ConfigError("modes", self.modes, "an integer of at least 1.")
+        require_frame(self, modes=1)
 
     def fit(self, source: Source, *, generator: torch.Generator) -> FilterMap:
         """Return the leading canonical variables of a block about its environment."""
         frame = framed(source.geometry, self.b, self.buffer, self.reach)
         vv, ve, ee = frame.moments(source)
-        if self.modes >= len(vv):
-            raise StepNotPossibleError(
-                f"{self.modes} modes of a block of {len(vv)} values forget nothing", "Keep fewer modes."
-            )
+        require_fewer(self.modes, len(vv))
         found = canonical(vv, ve, ee, independent_units(source))
         if len(found.correlations) < self.modes:
             raise StepNotPossibleError(

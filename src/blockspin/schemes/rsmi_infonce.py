@@ -9,11 +9,11 @@ from torch import Tensor
 
 from blockspin.claims import Claims, Semigroup
 from blockspin.ensemble import Ensemble, check_finite, group_of
-from blockspin.errors import ConfigError, NothingFoundError, StepNotPossibleError
+from blockspin.errors import NothingFoundError, StepNotPossibleError
 from blockspin.law import EnumeratedLaw, GaussianLaw, Source
 from blockspin.registry import register
 from blockspin.schemes._filters import FilterMap, SignMap
-from blockspin.schemes._frame import Frame, framed, require_frame
+from blockspin.schemes._frame import Frame, framed, require_fewer, require_frame
 from blockspin.schemes._infonce import Learned, Training, as_it_is, learn, straight_through
 from blockspin.schemes.base import Scheme
 
@@ -94,11 +94,7 @@ class RsmiInfonce(Scheme):
     epochs: int = 40
 
     def __post_init__(self):
-        require_frame(self.b, self.buffer, self.reach)
-        for name, least in (("modes", 1), ("batch", 2), ("epochs", 1)):
-            value = getattr(self, name)
-            if type(value) is not int or value < least:
-                raise ConfigError(name, value, f"an integer of at least {least}.")
+        require_frame(self, modes=1, batch=2, epochs=1)
 
     def fit(self, source: Source, *, generator: torch.Generator) -> FilterMap | SignMap:
         """Train on four fifths of the units, stop by the rest."""
@@ -106,8 +102,7 @@ class RsmiInfonce(Scheme):
         ensemble = _samples(source, generator)
         check_finite(ensemble.values, "the field whose blocks are asked for")
         size = frame.members.shape[1] * ensemble.values.shape[2]
-        if self.modes >= size:
-            raise StepNotPossibleError(f"{self.modes} modes of a block of {size} values forget nothing", "Keep fewer.")
+        require_fewer(self.modes, size)
         held = group_of(ensemble.units, 5, chain=ensemble.chain, salt=3) == 4
         parts = [ensemble.select(mask) for mask in (~held, held)]
         rows = [len(part) * len(frame.visible) for part in parts]
