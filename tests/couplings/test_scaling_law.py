@@ -1,13 +1,17 @@
 """Scaling laws: planted ones are found and covered at the nominal rate, broken ones told, and the rest refused."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from scipy.stats import binom
 
 from blockspin.answer import Verdict
-from blockspin.couplings.scaling_law import fit_scaling
+from blockspin.cli.scaling import command
+from blockspin.couplings.scaling_law import fit_scaling, held_out
 from blockspin.errors import ConfigError, FitFailedError, NonFiniteError, TooFewSamplesError
+from blockspin.organisms.small_cnn import SmallCnn
 
 SIZES = np.geomspace(1e5, 1e8, 8)
 
@@ -33,7 +37,7 @@ def test_a_law_almost_without_noise_is_found(generator):
 
 
 def test_intervals_cover_and_breaks_are_not_seen_where_there_are_none(generator):
-    fits = 100
+    fits = 60
     exponent = irreducible = held_out = alarms = 0
     for _ in range(fits):
         new = float(law(4e8)) * float(torch.randn((), dtype=torch.float64, generator=generator).mul(0.005).exp())
@@ -88,3 +92,49 @@ def test_what_is_no_scaling_law_is_refused(generator):
     found = fit_scaling(family(generator), generator=generator)
     with pytest.raises(ConfigError, match="between"):
         found.predict(1e15)
+
+
+def test_the_largest_runs_are_held_out_of_the_fit(generator):
+    losses = family(generator)
+    law, checks = held_out(losses, 2, generator=torch.Generator().manual_seed(0))
+    alone = fit_scaling({N: losses[N] for N in SIZES[:-2]}, generator=torch.Generator().manual_seed(0))
+    assert law.exponent == alone.exponent
+    assert [check.size for check in checks] == SIZES[-2:].tolist()
+    assert all(check.inside for check in checks)
+    losses[SIZES[-1]] = [1.1 * L for L in losses[SIZES[-1]]]
+    assert not held_out(losses, 2, generator=generator)[1][-1].inside
+    with pytest.raises(ConfigError, match="held_out"):
+        held_out(losses, -1, generator=generator)
+
+
+def test_the_command_reads_a_table_of_runs(generator, tmp_path, capsys):
+    path = tmp_path / "runs.csv"
+    rows = [f"{N},{L},x" for N, row in family(generator).items() for L in row]
+    path.write_text("\n".join(["parameters,final,note", *rows]), encoding="utf-8")
+    assert command(path, size="parameters", loss="final", held_out=1) == 0
+    said = capsys.readouterr().out
+    assert "7 sizes, 28 runs: yes" in said
+    assert "inside" in said
+    command(path, size="parameters", loss="final", as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    low, high = found["exponent"]["interval"]
+    assert low <= 0.4 <= high
+    with pytest.raises(ConfigError, match="columns size and loss"):
+        command(path)
+    with pytest.raises(ConfigError, match="readable CSV"):
+        command(path, size="parameters", loss="note")
+
+
+@pytest.mark.slow
+def test_the_learning_curve_of_a_convolutional_network_on_pictures_is_fitted_and_its_largest_runs_are_predicted():
+    """Its loss on pictures that it has not seen falls with those that it has, toward some irreducible part."""
+    pytest.importorskip("sklearn")
+    losses: dict[float, list[float]] = {}
+    for k, shown in enumerate((80, 140, 250, 440, 780, 1400)):
+        for seed in range(4):
+            network = SmallCnn(data="digits", width=4, steps=200, shown=shown)
+            trained = network.train(generator=torch.Generator().manual_seed(100 * k + seed))
+            losses.setdefault(shown, []).append(trained.scores["test_loss"])
+    law, checks = held_out(losses, 1, generator=torch.Generator().manual_seed(0))
+    assert law.exponent[1][0] > 0
+    assert all(check.inside for check in checks)

@@ -23,6 +23,11 @@ DRAWS = 2000
 class ScalingLaw:
     r"""A fit of :math:`L(N) = E + A N^{-\alpha}`.
 
+    It is no member of the family of couplings: their contract is that of a theory of one ensemble, fitted to states
+    that add up over the data, its parameters with symmetric errors. Here the data are a few losses of whole runs, there
+    is nothing to add up, and where the irreducible term and the exponent trade against one another the intervals are
+    lopsided or open, so that a value with one error would mislead.
+
     Args:
         exponent: alpha of the best fit, and its interval; the upper end is infinite where data do not bound it.
         irreducible: E of the best fit and its interval.
@@ -141,6 +146,53 @@ def fit_scaling(
         middle,
         int(counts.sum()),
     )
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Runs of one size that a law was not fitted to, beside what it predicts.
+
+    Args:
+        size: Their size.
+        loss: The exponential of their mean ln-loss.
+        low: Lower end of the predicted interval.
+        high: Its upper end.
+    """
+
+    size: float
+    loss: float
+    low: float
+    high: float
+
+    @property
+    def inside(self) -> bool:
+        """Whether the prediction holds."""
+        return self.low <= self.loss <= self.high
+
+
+def held_out(
+    losses: Mapping[float, Sequence[float]], count: int, *, generator: torch.Generator, level: float = 0.95
+) -> tuple[ScalingLaw, tuple[HeldOut, ...]]:
+    """Fit a law to all sizes but the largest and hold its predictions against those.
+
+    Args:
+        losses: Positive losses of the seeds at each size, {N: [L]}.
+        count: How many of the largest sizes are held out.
+        generator: Randomness of the p-value of a break.
+        level: Confidence of the intervals; the predictions are of one size each, not of all together.
+
+    Raises:
+        ConfigError: If ``count`` is negative, or a held-out size lies further out than the fitted ones span.
+        BlockspinError: What ``fit_scaling`` raises, and ``ScalingLaw.predict`` where the exponent is not bounded.
+    """
+    if count < 0:
+        raise ConfigError("held_out", count, "an integer of at least 0.")
+    sizes = sorted(losses)
+    kept, largest = sizes[: len(sizes) - count], sizes[len(sizes) - count :]
+    law = fit_scaling({size: losses[size] for size in kept}, generator=generator, level=level)
+    predicted = {size: law.predict(size, len(losses[size])) for size in largest}
+    means = {size: float(np.exp(np.mean(np.log(losses[size])))) for size in largest}
+    return law, tuple(HeldOut(size, means[size], *predicted[size]) for size in largest)
 
 
 def _checked(losses: Mapping[float, Sequence[float]]) -> tuple[list[float], list[np.ndarray]]:

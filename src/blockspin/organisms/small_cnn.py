@@ -31,6 +31,7 @@ class SmallCnn(Organism):
         data: "generated": ten smooth random pictures, shifted anywhere and with noise; "digits": scikit-learn's.
         width: Channels of the first layer; the last has four times as many.
         samples: Pictures, if they are generated; a fifth is not trained on.
+        shown: How many of the others are trained on; 0 for all.
         noise: Deviation of their noise; the pictures have deviation 1.
         steps: Training steps on batches of 64.
     """
@@ -42,6 +43,7 @@ class SmallCnn(Organism):
     samples: int = 2500
     noise: float = 0.5
     steps: int = 300
+    shown: int = 0
 
     def network(self, *, generator: torch.Generator) -> nn.Module:
         """Return the ReLU network, its weights of variance 2 / fan-in (He)."""
@@ -52,6 +54,7 @@ class SmallCnn(Organism):
         pictures, label = self._pictures(generator)
         order = torch.randperm(len(label), generator=generator)
         held, shown = order.tensor_split([len(order) // 5])
+        shown = shown[: self.shown or None]
         net = self.network(generator=generator)
 
         def loss() -> Tensor:

@@ -1,0 +1,107 @@
+"""Scaling: fit a power law with an irreducible term to losses of runs of several sizes, the largest held out."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from blockspin.errors import ConfigError
+
+if TYPE_CHECKING:
+    from blockspin.couplings.scaling_law import HeldOut, ScalingLaw
+
+
+def command(
+    table: Path,
+    /,
+    *,
+    size: str = "size",
+    loss: str = "loss",
+    held_out: int = 0,
+    level: float = 0.95,
+    seed: int = 0,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> int:
+    """Fit L(N) = E + A N^-alpha to losses of independent runs, and hold its predictions against the largest.
+
+    Says whether it is a law of that form, has a break, or cannot be told.
+
+    Args:
+        table: A CSV file with a header and one row a run; several seeds a size.
+        size: Its column of sizes: parameters, training samples, compute.
+        loss: Its column of losses.
+        held_out: How many of the largest sizes are predicted and not fitted.
+        level: Confidence of the intervals.
+        seed: Randomness of the p-value of a break.
+        as_json: Print JSON instead of text.
+    """
+    import torch
+
+    from blockspin.couplings.scaling_law import held_out as fitted
+
+    if not 0 < level < 1:
+        raise ConfigError("level", level, "a number between 0 and 1.")
+    losses = losses_in(table, size, loss)
+    law, checks = fitted(losses, held_out, generator=torch.Generator().manual_seed(seed), level=level)
+    print(json.dumps(_plain(law, checks), indent=1) if as_json else _text(law, checks))
+    return 0
+
+
+def losses_in(table: Path, size: str, loss: str) -> dict[float, list[float]]:
+    """Return the losses of a CSV file by size.
+
+    Raises:
+        ConfigError: If it cannot be read, lacks a column, or holds what is no number.
+    """
+    found: dict[float, list[float]] = {}
+    try:
+        with table.open(encoding="utf-8", newline="") as file:
+            rows = csv.DictReader(file)
+            missing = {size, loss} - set(rows.fieldnames or ())
+            if missing:
+                raise ConfigError("table", str(table), f"a CSV file with the columns {size} and {loss} in its header.")
+            for row in rows:
+                found.setdefault(float(row[size]), []).append(float(row[loss]))
+    except (OSError, ValueError, TypeError, csv.Error) as reason:
+        raise ConfigError("table", str(table), f"a readable CSV file of numbers ({reason}).") from None
+    return found
+
+
+def _plain(law: ScalingLaw, checks: tuple[HeldOut, ...]) -> dict[str, Any]:
+    names = {"exponent": law.exponent, "irreducible": law.irreducible}
+    numbers = {name: {"value": value, "interval": _finite(ends)} for name, (value, ends) in names.items()}
+    return {
+        "verdict": law.verdict.value,
+        "level": law.level,
+        **numbers,
+        "p_value": law.p_value,
+        "break": {"p_value": law.break_p, "at": law.break_at},
+        "sizes": list(law.sizes),
+        "runs": law.runs,
+        "held_out": [{**asdict(check), "inside": check.inside} for check in checks],
+    }
+
+
+def _finite(ends: tuple[float, float]) -> list[float | None]:
+    return [None if end == float("inf") else end for end in ends]  # JSON has no infinity
+
+
+def _text(law: ScalingLaw, checks: tuple[HeldOut, ...]) -> str:
+    (alpha, (low, high)), (floor, (least, most)) = law.exponent, law.irreducible
+    lines = [
+        f"L(N) = E + A N^-alpha on {len(law.sizes)} sizes, {law.runs} runs: {law.verdict.value}",
+        f"alpha = {alpha:.4g} ({100 * law.level:g} %: {low:.4g} to {high:.4g})",
+        f"E = {floor:.4g} ({100 * law.level:g} %: {least:.4g} to {most:.4g})",
+        f"p = {law.p_value:.2g} for a worse misfit; p = {law.break_p:.2g} for so strong a break, at {law.break_at:.3g}",
+    ]
+    lines += [
+        f"held out, N = {check.size:g}: {check.loss:.5g}, predicted {check.low:.5g} to {check.high:.5g}: "
+        + ("inside" if check.inside else "OUTSIDE")
+        for check in checks
+    ]
+    return "\n".join(lines)
