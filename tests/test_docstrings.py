@@ -45,6 +45,13 @@ def test_sources_are_in_the_bibliography(family):
         assert not isinstance(source, str) or source == "" or source in known, f"{name}: {source}"
 
 
+def test_every_source_is_cited_somewhere():
+    from blockspin.bibliography import entries
+
+    text = "".join(path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.py"))
+    assert sorted(set(entries()) - set(re.findall(r"\b[a-z]+\d{4}[a-z]?\b", text))) == []
+
+
 @pytest.mark.parametrize("name", members("schemes"))
 def test_docstring_of_a_scheme_has_its_parts_in_order(name):
     doc = members("schemes")[name].__doc__ or ""

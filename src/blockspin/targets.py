@@ -25,6 +25,9 @@ def target_field(targets: Mapping[int, Any], like: Ensemble) -> Ensemble | None:
 
     Raises:
         ConfigError: If there is one class, or one for every sample.
+
+    Source:
+        cortes2012 for the alignment of a kernel with that of the targets.
     """
     if not targets:
         return None

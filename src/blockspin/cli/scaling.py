@@ -1,4 +1,4 @@
-"""Scaling: fit a power law with an irreducible term to losses of runs of several sizes, the largest held out."""
+"""Scaling: fit a power law to the losses of runs and predict the largest."""
 
 from __future__ import annotations
 
@@ -23,20 +23,18 @@ def command(
     size: str = "size",
     loss: str = "loss",
     held_out: int = 0,
-    level: float = 0.95,
     seed: int = 0,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> int:
-    """Fit L(N) = E + A N^-alpha to losses of independent runs, and hold its predictions against the largest.
+    """Fit a power law to the losses of runs and predict the largest.
 
-    Says whether it is a law of that form, has a break, or cannot be told.
+    The law is L(N) = E + A N^-alpha, E being what no size reduces; runs are independent. Says whether it is a law of that form, has a break, or cannot be told.
 
     Args:
         table: A CSV file with a header and one row a run; several seeds a size.
         size: Its column of sizes: parameters, training samples, compute.
         loss: Its column of losses.
         held_out: How many of the largest sizes are predicted and not fitted.
-        level: Confidence of the intervals.
         seed: Randomness of the p-value of a break.
         as_json: Print JSON instead of text.
     """
@@ -44,10 +42,8 @@ def command(
 
     from blockspin.couplings.scaling_law import held_out as fitted
 
-    if not 0 < level < 1:
-        raise ConfigError("level", level, "a number between 0 and 1.")
     losses = losses_in(table, size, loss)
-    law, checks = fitted(losses, held_out, generator=torch.Generator().manual_seed(seed), level=level)
+    law, checks = fitted(losses, held_out, generator=torch.Generator().manual_seed(seed))
     print(json.dumps(_plain(law, checks), indent=1) if as_json else _text(law, checks))
     return 0
 

@@ -85,7 +85,7 @@ def temperature_flow(
         enters at small t.
 
     Source:
-        watanabe2009 for the learning coefficient, lau2023 for its local estimator, roberts1996 for the chains.
+        watanabe2009 for the learning coefficient, lau2025 for its local estimator, roberts1996 for the chains.
     """
     if not inverse or min(inverse) <= 0:
         raise ConfigError("inverse", list(inverse), "positive numbers.")
