@@ -27,6 +27,7 @@ TABLE = {
         "engine.base",
     },
     "couplings": {"observables.base"},
+    "running": {"observables.base", "couplings.base", "engine.errorbars"},
     "questions": {"observables.base", "couplings.base"},
     "engine": {"observables.base"},
     "report": {"engine._files"},  # one way of writing files, so that links are refused in one place
