@@ -9,6 +9,7 @@ from math import isinf
 import numpy as np
 import torch
 from scipy.stats import chi2
+from scipy.stats import t as student
 
 DRAWS = 1000
 """Simulated data sets behind the p-value and the calibration of errors, where the covariance was estimated itself."""
@@ -90,7 +91,9 @@ def solve(
         if not all(np.isfinite(part).all() for part in (c, J, F)):
             return None
         r = c + J @ (y - g)
-        estimator, weight = _estimator(J @ W @ J.T, F)
+        with np.errstate(over="ignore", invalid="ignore"):
+            V = J @ W @ J.T
+        estimator, weight = _estimator(V, F)
         if estimator is None:
             return None
         step = -estimator @ r
@@ -113,8 +116,8 @@ def solve(
 
 def _estimator(V: np.ndarray, F: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
     """Return (F' V^-1 F)^-1 F' V^-1, or None where that is not determined, and V^-1; both for stacks of V too."""
-    root = np.sqrt(np.diagonal(V, axis1=-2, axis2=-1))
-    if not (root > 0).all():
+    root = np.sqrt(np.diagonal(V, axis1=-2, axis2=-1).clip(0))
+    if not (np.isfinite(V).all() and (root > 0).all()):
         return None, V
     weight = np.linalg.inv(V / root[..., :, None] / root[..., None, :]) / root[..., :, None] / root[..., None, :]
     scale = np.sqrt(np.einsum("...ap,...ab,...bp->...p", F, weight, F))
@@ -148,6 +151,7 @@ def _simulated(
     estimator, weight = _estimator(again, F[None])
     if estimator is None:
         estimator, weight = _estimator(V, F)
+        assert estimator is not None  # the fit itself went by it
         estimator, weight = np.broadcast_to(estimator, (DRAWS, *estimator.shape)), np.broadcast_to(weight, again.shape)
     theta = np.einsum("dpm,dm->dp", estimator, noise)
     variance = np.einsum("dpm,dmk,dpk->dp", estimator, sandwich, estimator)
@@ -157,6 +161,4 @@ def _simulated(
 
 def _excess(z: np.ndarray, dof: float) -> float:
     """Return the square of the ratio of the 95 % quantile of |z| to that of Student's t, at the worst parameter."""
-    from scipy.stats import t as student
-
     return float((np.quantile(np.abs(z), 0.95, axis=0) / student.ppf(0.975, dof)).max() ** 2)

@@ -19,6 +19,9 @@ EXPONENTS = (0.25, 4.0)
 
 GRID = 301
 
+MISFIT, NEEDED = 0.01, 0.05
+"""Levels at which the law, and a constant, are refused."""
+
 
 @dataclass(frozen=True, eq=False)
 class Extrapolation:
@@ -28,7 +31,7 @@ class Extrapolation:
         limit: y at infinite size: best fit and interval.
         amplitude: Best fit of a.
         exponent: omega of the best fit and its interval, within the exponents thought possible.
-        needed: Whether a constant without correction is refused.
+        needed: Whether a constant without correction is refused, at the level of 5 %.
         constant: The mean without correction and its error, for comparison.
         level: Confidence of the intervals.
         p_value: Probability of a worse misfit if the law were true.
@@ -82,7 +85,7 @@ def extrapolate(
         TooFewSamplesError: If there are fewer than four sizes (three where omega is known).
         ConfigError: If sizes are not positive and different, or the exponents are not 0 < least <= largest.
         NonFiniteError: If a value or error is not finite, or an error is zero.
-        FitFailedError: If no such law fits at the level 1 - ``level``.
+        FitFailedError: If no such law fits at the level of 1 %.
 
     Do not trust when:
         Sizes span less than a factor of four, or a second correction is as large as the first: the p-value sees only
@@ -94,16 +97,16 @@ def extrapolate(
     L, y, C = (np.asarray(x, dtype=float) for x in (sizes, values, covariance))
     _check(L, y, C, exponents)
     profile = _Profile.of(L, y, C, dof, np.geomspace(*exponents, GRID if exponents[1] > exponents[0] else 1), level)
-    known = exponents[0] == exponents[1]
-    spare = len(L) - (2 if known else 3)
+    best = int(np.argmin(profile.misfit))
+    spare = len(L) - (2 if best in (0, len(profile.omega) - 1) else 3)  # at an end of its range omega was not fitted
     p_value = _tail(profile.least / spare, spare, dof)
-    if p_value < 1 - level:
+    if p_value < MISFIT:
         raise FitFailedError(
             f"no single power of 1/L corrects {len(L)} sizes (p = {p_value:.2g})", "Leave out the smallest sizes."
         )
     mean, error, misfit = _constant(y, C, profile.weight)
-    needed = _tail(misfit / (len(L) - 1), len(L) - 1, dof) < 1 - level
-    limit, best = profile.interval(np.inf), int(np.argmin(profile.misfit))
+    needed = _tail(misfit / (len(L) - 1), len(L) - 1, dof) < NEEDED
+    limit = profile.interval(np.inf)
     possible = profile.omega[profile.misfit - profile.least <= profile.threshold]
     exponent = float(profile.omega[best]), (float(possible.min()), float(possible.max()))
     about = (needed, (mean, error), level, p_value, tuple(float(x) for x in L))

@@ -41,9 +41,10 @@ class Collapse:
     r"""The rescaling :math:`(x - x_c) L^{1/\nu},\ y L^{-\zeta/\nu}` that makes curves fall on one.
 
     Args:
-        critical: x_c.
+        critical: x_c, like the others less the bias of the minimum that simulated data sets show.
         nu: Correlation-length exponent.
         zeta: Exponent of the quantity: it scales as L^(zeta / nu) at x_c.
+        minimum: (x_c, nu, zeta) at the least S itself, as packages of the field report it.
         quality: S of Houdayer and Hartmann: about 1 for a collapse within errors.
         p_value: Probability of a larger S if curves did collapse on the smooth master curve.
         one_more: Ranges of (x_c, nu, zeta) along which S stays below its least value plus one, the others held.
@@ -54,6 +55,7 @@ class Collapse:
     critical: Measurement
     nu: Measurement
     zeta: Measurement
+    minimum: tuple[float, float, float]
     quality: float
     p_value: float
     one_more: tuple[tuple[float, float], ...]
@@ -76,8 +78,9 @@ def collapse(
 
     with the master curve Y at each point the straight line through the neighbouring points of all other sizes
     (weighted least squares) and dY its error; points without such neighbours do not count. Minimised by the simplex
-    method from the given start. Errors are the scatter over data sets simulated from a smooth master curve with the
-    points' errors, each minimised again; S + 1 is given beside them.
+    method from the given start. Data sets simulated from a smooth master curve with the points' errors, each minimised
+    again, give the errors (their scatter) and the bias of the minimum, which is taken out: straight lines between
+    points of a bent curve shift it by more than the errors where points are sparse. S + 1 is given beside them.
 
     Args:
         curves: By size L > 0, at least three.
@@ -102,26 +105,29 @@ def collapse(
         houdayer2004 for S, bhattacharjee2001 for the collapse; S + 1 as in melchert2009.
     """
     names = ("critical", "nu", "zeta")
-    points = _Points.of(curves, np.asarray(start, dtype=float), window)
+    guess = np.asarray(start, dtype=float)
+    points = _Points.of(curves, guess, window)
     unknown = [name for name in fixed if name not in names]
     if unknown or len(set(fixed)) == 3:
         raise ConfigError("fixed", fixed, f"some but not all of {names}.")
     free = np.array([name not in fixed for name in names])
-    p, least = _minimised(points, np.asarray(start, dtype=float), free)
+    p, least = _minimised(points, guess, free)
     x, y, error = points.rescaled(p)
     master = _smooth(x, y, error)
     back = points.size ** (p[2] / p[1])
     noise = torch.randn(resamples, len(y), generator=generator, dtype=torch.float64).numpy()
-    again = [_minimised(points.replaced((master + error * z) * back), p, free) for z in noise]
+    again = [_minimised(points.replaced((master + error * z) * back), guess, free) for z in noise]
     found = np.array([q for q, _ in again])
-    C = np.cov(found.T)
+    C = np.cov(found.T) * (1 + 1 / resamples)
+    best = 2 * p - found.mean(0)
     p_value = (1 + sum(value >= least for _, value in again)) / (1 + resamples)
     how = f"collapse of {len(curves)} sizes, {resamples} simulated data sets"
     errors = np.sqrt(np.diag(C))
-    numbers = [Measurement(p[k], errors[k], "1", len(y), how if free[k] else "held", np.inf) for k in range(3)]
+    critical, nu, zeta = (Measurement(best[k], errors[k], "1", len(y), how if free[k] else "held") for k in range(3))
     order = np.argsort(x)
     ranges = tuple(_one_more(points, p, least, k) if free[k] else (p[k], p[k]) for k in range(3))
-    return Collapse(*numbers, least, p_value, ranges, C, (x[order], y[order], error[order]))
+    minimum = (float(p[0]), float(p[1]), float(p[2]))
+    return Collapse(critical, nu, zeta, minimum, least, p_value, ranges, C, (x[order], y[order], error[order]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,26 +189,26 @@ class _Points:
 
 
 def _minimised(points: _Points, start: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, float]:
-    def quality(q: np.ndarray) -> float:
-        p = start.copy()
-        p[free] = q
-        return points.quality(p)
-
+    """Return the minimum of S near a start; a simplex may have collapsed too early, so that it is opened again."""
     reach = float(np.ptp(points.x))
-    first = np.array([0.05 * reach, 0.1 * start[1], 0.1 * max(abs(start[2]), 0.1 * start[1])])[free]
-    q = start[free]
-    if not np.isfinite(quality(q)):
+    step = np.array([0.05 * reach, 0.1 * start[1], 0.1 * max(abs(start[2]), 0.1 * start[1])])[free]
+
+    def moved(u: np.ndarray) -> np.ndarray:
+        p = start.copy()
+        p[free] += step * u
+        return p
+
+    u = np.zeros(len(step))
+    if not np.isfinite(points.quality(moved(u))):
         raise FitFailedError("curves do not overlap once rescaled by the guess", "Guess nearer to the critical point.")
-    for shrink in (1.0, 0.2):  # a simplex that has collapsed too early is opened again
-        simplex = np.concatenate([q[None], q + shrink * np.diag(first)])
-        options = {"initial_simplex": simplex, "xatol": 1e-6, "fatol": 1e-6, "maxfev": 2000}
-        found = minimize(quality, q, method="Nelder-Mead", options=options)
-        q = found.x
+    for shrink in (1.0, 0.2):
+        simplex = np.concatenate([u[None], u + shrink * np.eye(len(u))])
+        options = {"initial_simplex": simplex, "xatol": 1e-4, "fatol": 1e-6, "maxfev": 2000}
+        found = minimize(lambda v: points.quality(moved(v)), u, method="Nelder-Mead", options=options)
+        u = found.x
     if not found.success or not np.isfinite(found.fun):
         raise FitFailedError(f"the quality of the collapse has no minimum: {found.message}", "Give another start.")
-    p = start.copy()
-    p[free] = q
-    return p, float(found.fun)
+    return moved(u), float(found.fun)
 
 
 def _smooth(x: np.ndarray, y: np.ndarray, error: np.ndarray) -> np.ndarray:
