@@ -50,13 +50,13 @@ def test_the_quality_is_that_of_the_slow_twin():
 
 
 def test_the_known_example():
-    found = collapse(curves(0), START, generator=generator(), resamples=40)
+    found = collapse(curves(0), START, generator=generator(), resamples=20)
     for measured, truth in ((found.critical, T_C), (found.nu, NU), (found.zeta, ZETA)):
         assert measured.value == pytest.approx(truth, abs=4 * measured.error)
         assert measured.error < 0.02
     # fssa 0.7.6 on the same numbers: T_c 2.2698, nu 1.007, zeta -0.134; the minima lie within each other's errors
     assert found.minimum == pytest.approx((2.2698, 1.007, -0.134), abs=0.01)
-    assert found.p_value > 0.01
+    assert found.p_value > 0.05
     for (low, high), middle in zip(found.one_more, found.minimum, strict=True):
         assert low < middle < high
 
@@ -70,20 +70,20 @@ def test_what_is_held_is_held():
 @pytest.mark.slow
 def test_intervals_cover_planted_scaling_functions():
     z, p = [], []
-    for seed in range(60):
+    for seed in range(40):
         found = collapse(curves(seed + 1), START, generator=generator(seed), resamples=30)
         z.append([(m.value - t) / m.error for m, t in ((found.critical, T_C), (found.nu, NU), (found.zeta, ZETA))])
         p.append(found.p_value)
     inside = (np.abs(z) < 2).mean(0)
-    assert (inside > 0.85).all()  # 95 % for errors known to 13 %; 4 of the binomial's own errors below is 0.84
-    assert (np.array(p) < 0.05).mean() < 0.17
+    assert (inside > 0.8).all()  # 95 % for errors known to 13 %, four binomial errors of 40 seeds below
+    assert (np.array(p) < 0.05).mean() < 0.19
 
 
 def test_what_does_not_collapse_is_told():
     broken = curves(0)
     broken[64.0] = Curve(T, 1.2 * broken[64.0].y, broken[64.0].error)
-    found = collapse(broken, START, generator=generator(), resamples=30)
-    assert found.p_value < 0.05
+    found = collapse(broken, START, generator=generator(), resamples=8)
+    assert found.p_value == 1 / 9  # the least that eight simulated data sets can tell
     assert found.quality > 5
 
 

@@ -203,7 +203,7 @@ def _minimised(points: _Points, start: np.ndarray, free: np.ndarray) -> tuple[np
         raise FitFailedError("curves do not overlap once rescaled by the guess", "Guess nearer to the critical point.")
     for shrink in (1.0, 0.2):
         simplex = np.concatenate([u[None], u + shrink * np.eye(len(u))])
-        options = {"initial_simplex": simplex, "xatol": 1e-4, "fatol": 1e-6, "maxfev": 2000}
+        options = {"initial_simplex": simplex, "xatol": 1e-3, "fatol": 1e-5, "maxfev": 2000}
         found = minimize(lambda v: points.quality(moved(v)), u, method="Nelder-Mead", options=options)
         u = found.x
     if not found.success or not np.isfinite(found.fun):

@@ -28,7 +28,7 @@ class DataCollapseTether(Tether):
 
     def rows(self) -> Iterator[Row]:
         """Yield the planted numbers against ours, and what fssa 0.7.6 prints for the same data against our minimum."""
-        found = collapse(planted(0), (2.26, 1.1, -0.1), generator=torch.Generator().manual_seed(0), resamples=40)
+        found = collapse(planted(0), (2.26, 1.1, -0.1), generator=torch.Generator().manual_seed(0), resamples=20)
         yield sampled("T_c of a planted collapse", CRITICAL, found.critical)
         yield sampled("nu of a planted collapse", NU, found.nu)
         yield sampled("zeta of a planted collapse", ZETA, found.zeta)
