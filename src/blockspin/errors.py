@@ -152,6 +152,10 @@ class FitFailedError(BlockspinError):
     """A fit did not converge or is not identified; it yields no number, and the reason is the message."""
 
 
+class HardEdgesError(FitFailedError):
+    """Values have atoms or hard edges (zeros of a ReLU, clipped ends, spins, unit norms): no smooth density fits."""
+
+
 class NotMixedError(FitFailedError):
     """Markov chains do not agree with each other: they have not forgotten where they began, and give no mean."""
 
