@@ -47,7 +47,7 @@ def merged_edges(first: State, second: State) -> State:
     return {**merged, "ends": torch.cat([first["ends"], second["ends"]], 2).sort(2).values[:, :, :KEPT]}
 
 
-def refuse_edges(state: State, *, sampled: bool = True) -> None:
+def refuse_edges(state: State, *, law: bool = False) -> None:
     """Raise where score matching does not hold; sites that never vary are passed over.
 
     Four signs: a share of exact zeros (ReLU); few distinct values among the extreme ones of a site, or ties there
@@ -55,8 +55,8 @@ def refuse_edges(state: State, *, sampled: bool = True) -> None:
     thin out (seen in the mean over sites: uniform noise, |x|, folds of GELU); a norm that is the same for all samples.
 
     Args:
-        state: Of ``edges_of``.
-        sampled: Whether the values are a plain sample; the spacing of the configurations of a law means nothing.
+        state: Of ``edges_of``, with "weight" and "squares". Spacings are looked at where all weights are equal.
+        law: Whether these are the configurations of a law, of which only the norm means anything.
 
     Raises:
         HardEdgesError: Naming what was seen.
@@ -65,14 +65,12 @@ def refuse_edges(state: State, *, sampled: bool = True) -> None:
     varies = lowest < highest
     if not bool(varies.any()):
         return
-    for seen in (_zeros, _ties, _jump if sampled else _nothing, _sphere):
+    even = abs(float(state["weight"] ** 2 / state["squares"] / state["count"]) - 1) < 1e-9
+    signs = (_sphere,) if law else (_zeros, _ties, *((_jump,) if even else ()), _sphere)
+    for seen in signs:
         what = seen(state, varies)
         if what:
             raise HardEdgesError(what, REMEDY)
-
-
-def _nothing(state: State, varies: Tensor) -> str:
-    return ""
 
 
 def _zeros(state: State, varies: Tensor) -> str:

@@ -82,7 +82,7 @@ class EdgeworthAction(Coupling):
     Args:
         geometry: The sites.
         frame: Mean and covariance, fitted on other samples (``on``).
-        reach: Number of distance classes.
+        reach: Number of distance classes; 0 for none.
         modes: Number of principal coordinates on unordered sites.
 
     Raises:
@@ -108,8 +108,8 @@ class EdgeworthAction(Coupling):
     modes: int = 4
 
     def __post_init__(self):
-        if self.reach < 1:
-            raise ConfigError("reach", self.reach, "an integer of at least 1.")
+        if self.reach < 0:
+            raise ConfigError("reach", self.reach, "an integer of at least 0.")
         if isinstance(self.geometry, Unordered) and not 1 <= self.modes <= self.frame.rank:
             raise ConfigError("modes", self.modes, f"1 to {self.frame.rank}, the rank of the support.")
         if not isinstance(self.geometry, Unordered) and self.geometry.sites != len(self.frame.mean):
@@ -147,10 +147,11 @@ class EdgeworthAction(Coupling):
         share = (U / v * (C @ U.T).T).sum(1)  # <eta phi> of a site
         quartic = (vertex / share**4).mean()
         A = U @ _inverse(C, dof) @ U.T
-        pairs = [A[near].mean() for near in distance_classes(self.geometry, self.reach)]
+        pairs = [A[near].mean() for near in distance_classes(self.geometry, self.reach)] if self.reach else []
         mass = (A.diagonal() - quartic / 2 * (U @ C * U).sum(1)).mean()
         rank = torch.tensor(float(self.frame.rank), dtype=torch.float64)
-        return {"quartic": quartic, "mass": mass, "pair": torch.stack(pairs), "rank": rank}
+        found = {"quartic": quartic, "mass": mass, "rank": rank}
+        return {**found, "pair": torch.stack(pairs)} if pairs else found
 
     def goodness(self, fitted: State, held_out: State) -> Goodness:
         """Return the expansion parameter: size of quartic <phi^2>^2, which leading order takes to be small.

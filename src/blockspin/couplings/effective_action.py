@@ -203,8 +203,7 @@ class EffectiveAction(Coupling):
         if dof <= count:
             raise TooFewSamplesError(f"{dof + 1:.0f} samples are too few for {count} operators", "Give more samples.")
         if "ends" in state:
-            even = abs(float(state["weight"] ** 2 / state["squares"] / state["count"]) - 1) < 1e-9
-            refuse_edges(state, sampled=even and dof < inf)
+            refuse_edges(state, law=dof == inf)
         if "scatter" in state:
             rank = support(covariance_of(state)[0], 1e-6).shape[1]
             if rank < self.geometry.sites:
