@@ -95,14 +95,14 @@ def twin(operators, fields, weights, P):
 @pytest.mark.parametrize("singular", [False, True])
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=lambda g: f"{type(g).__name__}{g.sites}")
 def test_sums_on_a_lattice_are_those_of_the_slow_twin(geometry, singular, generator):
-    values = torch.randn(30, geometry.sites, dtype=torch.float64, generator=generator) + 0.3
+    values = torch.randn(12, geometry.sites, dtype=torch.float64, generator=generator) + 0.3
     values = values - values.mean(1, keepdim=True) if singular else values
-    weights = torch.rand(30, dtype=torch.float64, generator=generator) + 0.5
+    weights = torch.rand(12, dtype=torch.float64, generator=generator) + 0.5
     ensemble = Ensemble.of(values, geometry, weights=weights)
     frame = Frame.of(ensemble)
     assert frame.rank == geometry.sites - singular
     names = (*LATTICE[:6], "gradient") if geometry.sites == 5 else (*LATTICE, "gradient")
-    state = accumulate(ScoreSums(LatticeBasis(geometry, names, frame)), ensemble, size=11)
+    state = accumulate(ScoreSums(LatticeBasis(geometry, names, frame)), ensemble, size=5)
     A, b = twin([operator(geometry, n) for n in names], values, weights, frame.modes @ frame.modes.T)
     torch.testing.assert_close(state["products"].sum(0), A, rtol=1e-6, atol=1e-9)
     torch.testing.assert_close(state["laplacians"].sum(0), b, rtol=1e-6, atol=1e-9)
@@ -358,3 +358,24 @@ def test_too_few_samples_and_other_shapes_are_refused():
         evaluate(EffectiveAction(RING), Ensemble.of(torch.randn(9, 8, 2, generator=torch.Generator()), RING))
     with pytest.raises(ConfigError, match="modes"):
         EffectiveAction.on(Ensemble.of(torch.randn(90, 3, generator=torch.Generator())), modes=4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layer", ["encoder.layer.0", "encoder.layer.5"])
+def test_layers_of_a_language_model_are_fitted_with_sensible_numbers(layer):
+    """Pooled over verses, four modes: far from Gaussian, and bounded along the first by a quartic coupling."""
+    from blockspin.capture.reading import ActivationPass
+    from blockspin.capture.recipe import NetworkRecipe
+    from blockspin.sources.base import draw_records
+
+    recipe = NetworkRecipe(member("sources", "network")("builtin:minilm"), "text", 32)
+    sample = draw_records(member("sources", "kjv")(), 800)
+    reading = ActivationPass(recipe, sample, (layer,), member("representations", "pooled")(), group_count=20)
+    fit_half, held_out = reading.ensembles()[layer].halves()
+    action = EffectiveAction.on(fit_half)
+    assert action.frame.rank < 384  # a layer norm, or fewer samples than units
+    found = jackknife(action, group_states(action, held_out, chain=False))
+    assert found["quartic"].interval(0.99)[0][0] > 0
+    assert found["condition"].value < 1e3
+    score = action.goodness(*(accumulate(action.monoid, half) for half in (fit_half, held_out))).score
+    assert score.value > score.error

@@ -19,8 +19,8 @@ def nested(samples: Ensemble, action: EffectiveAction = ACTION) -> NestedModels:
     return nested_models(action, accumulate(action.monoid, samples))
 
 
-def white(seed: int) -> Ensemble:
-    return member("sources", "white-noise")(shape=(16,)).sample(200, generator=torch.Generator().manual_seed(seed))
+def white(seed: int, samples: int = 200) -> Ensemble:
+    return member("sources", "white-noise")(shape=(16,)).sample(samples, generator=torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_white_noise_needs_no_coupling_beyond_the_mass(seeds, most):
 
 @pytest.mark.slow
 def test_p_values_of_white_noise_are_calibrated():
-    rejected = sum(nested(white(seed)).p_values[0] < 0.05 for seed in range(200))
+    rejected = sum(nested(white(seed, 1000)).p_values[0] < 0.05 for seed in range(200))
     assert rejected <= 18
 
 

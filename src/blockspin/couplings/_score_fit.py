@@ -111,9 +111,10 @@ def score_of_parts(top: Tensor, bottom: Tensor | None, state: State, unit: str =
 def wald_p_value(state: State, tested: Sequence[int], ridge: float) -> float | None:
     """Return the probability of couplings as far from zero as those tested if all of them vanished.
 
-    All operators of the state are fitted; the covariance is that of the parts of the units about the fit, and the
-    statistic Hotelling's, with the F law of as many degrees of freedom as there are parts less couplings tested. None
-    where the parts are too few for it, or the operators are collinear.
+    All operators of the state are fitted; the covariance is that of the delete-one jackknife over the parts of the
+    units, and the statistic Hotelling's, with the F law of as many degrees of freedom as there are parts less couplings
+    tested. On some hundred Gaussian samples 6 to 7 % fall below 5 %, where sixth powers are among them. None where the
+    parts are too few, or the operators are collinear.
     """
     full = state["parts"] > 0
     parts, q, places = int(full.sum()), len(tested), list(tested)
@@ -123,8 +124,8 @@ def wald_p_value(state: State, tested: Sequence[int], ridge: float) -> float | N
         g = solve(*averages(state), ridge).couplings
     except FitFailedError:
         return None
-    rest = state["laplacians"][full] - state["products"][full] @ g
-    slopes = torch.linalg.solve(state["products"].sum(0), rest.T)[places]
-    covariance = slopes @ slopes.T * parts / (parts - 1)
+    A, b = (state[key].sum(0) - state[key][full] for key in ("products", "laplacians"))
+    shift = (torch.linalg.solve(A, b[:, :, None])[:, :, 0] - g)[:, places]
+    covariance = shift.T @ shift * (parts - 1) / parts
     statistic = float(g[places] @ torch.linalg.solve(covariance, g[places]))
     return float(f_law.sf(statistic * (parts - q) / (q * (parts - 1)), q, parts - q))
