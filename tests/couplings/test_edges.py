@@ -87,10 +87,16 @@ def test_what_is_smooth_is_taken(case, samples):
         assert all(bool(value.isfinite()) for value in found.values())
 
 
-def test_spins_on_unordered_sites_are_refused_where_all_modes_are_kept():
-    spins = gaussian(600, 0, 4).sign()
-    with pytest.raises(HardEdgesError):
-        fitted(spins, Unordered(4))
+def test_atoms_on_unordered_sites_are_refused_where_all_modes_are_kept():
+    for values in (gaussian(600, 0, 4).sign(), gaussian(600, 0, 4).relu()):
+        with pytest.raises(HardEdgesError):
+            fitted(values, Unordered(4))
+
+
+def test_the_leading_modes_of_many_rectified_sites_are_taken():
+    """They are sums of many sites, whose own atoms are gone."""
+    found = fitted(gaussian(4000, 0, 200).relu(), Unordered(200))
+    assert float(found["rank"]) == 4
 
 
 def test_a_deep_double_well_is_taken():

@@ -95,9 +95,9 @@ def twin(operators, fields, weights, P):
 @pytest.mark.parametrize("singular", [False, True])
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=lambda g: f"{type(g).__name__}{g.sites}")
 def test_sums_on_a_lattice_are_those_of_the_slow_twin(geometry, singular, generator):
-    values = torch.randn(12, geometry.sites, dtype=torch.float64, generator=generator) + 0.3
+    values = torch.randn(16, geometry.sites, dtype=torch.float64, generator=generator) + 0.3
     values = values - values.mean(1, keepdim=True) if singular else values
-    weights = torch.rand(12, dtype=torch.float64, generator=generator) + 0.5
+    weights = torch.rand(16, dtype=torch.float64, generator=generator) + 0.5
     ensemble = Ensemble.of(values, geometry, weights=weights)
     frame = Frame.of(ensemble)
     assert frame.rank == geometry.sites - singular

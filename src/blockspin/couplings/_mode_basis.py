@@ -89,6 +89,10 @@ class ModeBasis:
         vectors = (self.frame.vectors[:, : self.modes] / self.frame.deviations[: self.modes]).to(x.dtype)
         return vectors.T @ (x - self.frame.mean.to(x.dtype)).T
 
+    def judged(self, values: Tensor, field: Tensor) -> Tensor:
+        """Return what is looked at for atoms and edges: the coordinates, or where all of them are kept the sites."""
+        return field if self.modes < self.frame.rank else values.flatten(1).T.contiguous()
+
     def coordinates(self, field: Tensor) -> Tensor:
         """Return what the operators are powers of."""
         return field

@@ -56,7 +56,8 @@ class ScoreSums(Monoid):
         parts = torch.zeros(PARTS, dtype=torch.float64).index_add_(0, member, batch.weights)
         products, laplacians = self._sums(self.basis.coordinates(field), w, torch.bincount(member, minlength=PARTS))
         part = {"weight": total_weight(batch), "squares": w.square().sum(), "parts": parts}
-        part |= {"products": products, "laplacians": laplacians, **edges_of(field), **self._support(field, w)}
+        part |= {"products": products, "laplacians": laplacians, **self._support(field, w)}
+        part |= edges_of(self.basis.judged(batch.values, field))
         return self.merge(state, part)
 
     def _sums(self, field: Tensor, w: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
