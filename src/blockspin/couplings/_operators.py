@@ -102,6 +102,12 @@ def operator_names(dimension: int, sector: str, *, real: bool = False) -> tuple[
     return tuple(names)
 
 
+def operator_patterns(dimension: int, name: str) -> tuple[Pattern, ...]:
+    """Return the patterns of an operator by its name."""
+    table = _BY_DIMENSION[dimension]
+    return next(table[sector][name] for sector in SECTORS if name in table[sector])
+
+
 def operator_values(batch: Batch, lattice: Grid, counts: Mapping[str, int], *, real: bool = False) -> Tensor:
     """Return the operators of each sample, float64 [samples, operators]: the even ones first.
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from blockspin.ensemble import Batch, mix
+from blockspin.ensemble import Batch
 from blockspin.errors import ConstantUnitsError, FitFailedError, TooFewSamplesError
+from blockspin.observables._keeping import kept_rows, merged_rows
 from blockspin.observables.base import Observable, RowMonoid, State
 
 
@@ -101,13 +101,6 @@ def check_varies(total: Tensor) -> None:
         raise ConstantUnitsError("the field does not vary over the samples", "Check the data.")
 
 
-def merged_rows(first: State, second: State, limit: int) -> State:
-    """Return the rows that are kept of two states."""
-    if not first or not second:
-        return first or second
-    return _kept({key: torch.cat([first[key], second[key]]) for key in first}, limit)
-
-
 def check_equal_weights(state: State) -> None:
     """Refuse weighted rows: unbiased products of kernels count every sample once.
 
@@ -124,19 +117,4 @@ def _rows(batches: tuple[Batch, ...], limit: int) -> State:
     if not len(first):
         return {}
     fields = {key: b.values.flatten(1) for key, b in zip(("first", "second"), batches, strict=False)}
-    return _kept({"ids": first.ids, "units": first.units, "weights": first.weights, **fields}, limit)
-
-
-def _kept(state: State, limit: int) -> State:
-    index = _order(state["ids"], state["units"])[:limit]
-    return {key: tensor[index] for key, tensor in state.items()}
-
-
-def _order(ids: Tensor, units: Tensor) -> Tensor:
-    """Return the index of one sample a unit, by scrambled unit; scrambling is one to one, so that equal means same."""
-    by_id = torch.argsort(mix(ids, salt=5), stable=True)
-    order = by_id[torch.argsort(mix(units, salt=4)[by_id], stable=True)]
-    sorted_units = units[order]
-    new = torch.ones(len(order), dtype=torch.bool)
-    new[1:] = sorted_units[1:] != sorted_units[:-1]
-    return order[new]
+    return kept_rows({"ids": first.ids, "units": first.units, "weights": first.weights, **fields}, limit)

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from blockspin.ensemble import Batch, Ensemble
 from blockspin.law import EnumeratedLaw
+from blockspin.observables._keeping import kept_rows as kept_rows
+from blockspin.observables._keeping import merged_rows as merged_rows
 from blockspin.observables._kernels import gram_of as gram_of
 from blockspin.observables._kernels import u_centred as u_centred
 from blockspin.observables._kernels import u_inner as u_inner

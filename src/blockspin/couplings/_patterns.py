@@ -1,0 +1,198 @@
+"""Patterns: how often a spin is up or down beside each pattern of its neighbours, in blocks of units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from blockspin.couplings._interactions import Offset, neighbour_table
+from blockspin.ensemble import Batch, group_of
+from blockspin.errors import ShapeError, TooFewSamplesError
+from blockspin.geometry import Grid
+from blockspin.observables.base import Monoid, State, total_weight
+
+MOST_NEIGHBOURS = 12
+"""A table over more neighbours is not kept: 2 ** 13 counts a block are 1.3 MB of state."""
+BLOCKS = 20
+"""Units are divided by hash into so many blocks, whose scatter is the error of a goodness of fit."""
+ENTRIES = 2**22
+"""Spins whose patterns are counted at a time."""
+EXACT = 1e-9
+"""The weights of a law sum to 1 but for rounding."""
+
+
+@dataclass(frozen=True)
+class GridPatterns(Monoid):
+    """Counts of a spin beside its neighbours, summed over the sites of a lattice.
+
+    State: "weight" [], "squares" [], "alphabet" [3] (how often -1, 0 and 1 occur), "counts" float64 [blocks, patterns,
+    2] (down, up), patterns numbered by the bits of the neighbours that are up.
+
+    Args:
+        lattice: The lattice.
+        neighbours: Offsets from a site, at most 12.
+    """
+
+    lattice: Grid
+    neighbours: tuple[Offset, ...]
+
+    def start(self) -> State:
+        """Return the empty state."""
+        return {}
+
+    def add(self, state: State, *batches: Batch) -> State:
+        """Add one batch.
+
+        Raises:
+            ShapeError: If the field is not binary, has several components or does not fit the lattice.
+        """
+        (batch,) = batches
+        check_sites(batch, self.lattice.sites)
+        return self.merge(state, pattern_counts(batch, [neighbour_table(self.lattice, self.neighbours)]))
+
+    def merge(self, first: State, second: State) -> State:
+        """Merge two parts."""
+        return added(first, second)
+
+
+@dataclass(frozen=True)
+class SitePatterns(Monoid):
+    """Counts of given spins beside neighbours of their own: ``GridPatterns`` with one table a spin, end to end.
+
+    Args:
+        sites: Number of sites of the field.
+        stars: For each spin the site itself and then its neighbours, at most 12.
+    """
+
+    sites: int
+    stars: tuple[tuple[int, ...], ...]
+
+    def start(self) -> State:
+        """Return the empty state."""
+        return {}
+
+    def add(self, state: State, *batches: Batch) -> State:
+        """Add one batch.
+
+        Raises:
+            ShapeError: If the field is not binary, has several components or another number of sites.
+        """
+        (batch,) = batches
+        check_sites(batch, self.sites)
+        return self.merge(state, pattern_counts(batch, [torch.tensor([star]) for star in self.stars]))
+
+    def merge(self, first: State, second: State) -> State:
+        """Merge two parts."""
+        return added(first, second)
+
+
+def check_sites(batch: Batch, sites: int) -> None:
+    """Refuse a field of several components or another number of sites.
+
+    Raises:
+        ShapeError: If it is one.
+    """
+    if batch.values.shape[1:] != (sites, 1):
+        raise ShapeError(
+            f"a field of shape {tuple(batch.values.shape)} is not of one spin at each of {sites} sites",
+            "Give one component at a time, with its geometry.",
+        )
+
+
+def is_up(batch: Batch) -> tuple[Tensor, Tensor]:
+    """Return which spins are up, bool [samples, sites], and the weight of -1, 0 and 1, float64 [3].
+
+    Raises:
+        ShapeError: If there are other values.
+    """
+    x = batch.values[:, :, 0]
+    seen = [(x == value) for value in (-1, 0, 1)]
+    if not bool((seen[0] | seen[1] | seen[2]).all()):
+        raise ShapeError(
+            "the field has other values than two (-1 and 1, or 0 and 1)",
+            "Fit real-valued fields with effective-action, or turn them into spins with swendsen.spins_about.",
+        )
+    return seen[2], torch.stack([batch.weights @ part.sum(1, dtype=torch.float64) for part in seen])
+
+
+def check_alphabet(alphabet: Tensor) -> None:
+    """Refuse a field with the three values -1, 0 and 1.
+
+    Raises:
+        ShapeError: If both -1 and 0 occur.
+    """
+    if bool((alphabet[:2] > 0).all()):
+        raise ShapeError("the field has the three values -1, 0 and 1", "Fit real-valued fields with effective-action.")
+
+
+def pattern_counts(batch: Batch, tables: Sequence[Tensor]) -> State:
+    """Return the state of one batch; every table int64 [spins, 1 + neighbours] is counted on its own, end to end."""
+    if not len(batch):
+        return {}
+    up, alphabet = is_up(batch)
+    block = group_of(batch.units, BLOCKS, salt=7)
+    even = bool((batch.weights == 1).all())
+    parts = []
+    for table in tables:
+        size = 2 ** table.shape[1]
+        total = torch.zeros(BLOCKS * size, dtype=torch.float64)
+        for rows in torch.arange(len(batch)).split(max(1, ENTRIES // len(table))):
+            code = (block[rows, None] * size).to(torch.int32).expand(-1, len(table)).clone()
+            for k, column in enumerate(table.T):
+                code += up[rows][:, column].to(torch.int32) << k
+            weights = None if even else batch.weights[rows].repeat_interleave(len(table))
+            total += torch.bincount(code.reshape(-1), weights, minlength=len(total)).to(torch.float64)
+        parts.append(total.reshape(BLOCKS, size // 2, 2))
+    counts = torch.cat(parts, dim=1)
+    squares = batch.weights.square().sum()
+    return {"weight": total_weight(batch), "squares": squares, "alphabet": alphabet, "counts": counts}
+
+
+def added(first: State, second: State) -> State:
+    """Return the sum of two states."""
+    if not first or not second:
+        return first or second
+    return {key: first[key] + second[key] for key in first}
+
+
+def is_law(state: State) -> bool:
+    """Return whether a state is that of a law, whose weights sum to 1."""
+    return abs(float(state["weight"]) - 1) < EXACT
+
+
+def counts_of(state: State) -> Tensor:
+    """Return the counts [patterns, 2] of all blocks.
+
+    Raises:
+        TooFewSamplesError: If there is no sample.
+        ShapeError: If the field has three values.
+    """
+    if not state:
+        raise TooFewSamplesError("there is no sample", "Give more samples.")
+    check_alphabet(state["alphabet"])
+    return state["counts"].sum(0)
+
+
+def filled_blocks(state: State) -> Tensor:
+    """Return the counts of each block [blocks, patterns, 2].
+
+    Raises:
+        TooFewSamplesError: If one of the blocks holds no unit.
+    """
+    counts_of(state)  # meets what is no binary field
+    counts = state["counts"]
+    filled = int((counts.sum((1, 2)) > 0).sum())
+    if filled < BLOCKS:
+        raise TooFewSamplesError(
+            f"the units fill {filled} of {BLOCKS} blocks, which gives a goodness of fit no error",
+            "Give some hundred independent units.",
+        )
+    return counts
+
+
+def samples_of(state: State) -> float:
+    """Return the effective number of samples (Kish)."""
+    return float(state["weight"] ** 2 / state["squares"])
