@@ -1,0 +1,160 @@
+"""Frames: modes in which the covariance of a field is diagonal, by Fourier transform or fitted on other samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from blockspin.couplings._spectral_mixture import Modes
+from blockspin.ensemble import Ensemble, content_hash
+from blockspin.errors import ConstantUnitsError, GeometryError, ShapeError, TooFewSamplesError
+from blockspin.geometry import Geometry, Grid
+
+PER_MODE = 10
+"""Samples for each mode that a fitted frame needs: with fewer its modes are mixed up by noise."""
+
+
+@dataclass(frozen=True)
+class FourierFrame:
+    """The longest waves of a periodic lattice, one of each opposite two; the mean is left out.
+
+    Args:
+        lattice: The lattice.
+        count: Most modes.
+        shells: Most shells, of equal width in the logarithm of the wave number.
+    """
+
+    lattice: Grid
+    count: int
+    shells: int
+
+    @property
+    def sites(self) -> int:
+        """Sites of the field."""
+        return self.lattice.sites
+
+    def powers(self, flat: Tensor) -> Tensor:
+        """Return |phi_k|^2 over the number of sites of fields [samples, sites], float64 [samples, modes]."""
+        x = flat.reshape(len(flat), *self.lattice.shape).to(torch.float64)
+        wave = torch.fft.fftn(x, dim=tuple(range(1, x.ndim))).flatten(1)
+        return wave[:, self._waves()[0]].abs().square() / self.sites
+
+    def modes(self) -> Modes:
+        """Return what the modes are."""
+        _, size, real = self._waves()
+        halves = torch.where(real, 0.5, 1.0).to(torch.float64)
+        return Modes(halves, _shells(size, self.shells))
+
+    def _waves(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return index, size and whether it is its own opposite, of each wave vector that is kept."""
+        shape = torch.tensor(self.lattice.shape)
+        n = self.lattice.coordinates()
+        opposite = torch.zeros(len(n), dtype=torch.int64)
+        for axis, length in enumerate(self.lattice.shape):
+            opposite = opposite * length + (-n[:, axis]).remainder(length)
+        here = torch.arange(len(n))
+        size = (torch.minimum(n, shape - n) / shape).to(torch.float64).square().sum(1).sqrt()
+        kept = ((here <= opposite) & (size > 0)).nonzero().flatten()
+        kept = kept[torch.argsort(size[kept], stable=True)][: self.count]
+        return kept, size[kept], here[kept] == opposite[kept]
+
+
+@dataclass(frozen=True, eq=False)
+class FittedFrame:
+    """The leading principal modes of other samples than those that are measured.
+
+    Args:
+        mean: float64 [D].
+        vectors: float64 [D, modes].
+        shells: Most shells, of equal width in the logarithm of the rank.
+        key: Hash of the numbers, by which frames are told apart.
+    """
+
+    mean: Tensor = field(repr=False)
+    vectors: Tensor = field(repr=False)
+    shells: int
+    key: int
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FittedFrame) and (self.key, self.shells) == (other.key, other.shells)
+
+    def __hash__(self) -> int:
+        return hash((self.key, self.shells))
+
+    @property
+    def sites(self) -> int:
+        """Sites and components of the field."""
+        return len(self.mean)
+
+    def powers(self, flat: Tensor) -> Tensor:
+        """Return squared amplitudes of fields [samples, D], float64 [samples, modes]."""
+        return ((flat.to(torch.float64) - self.mean) @ self.vectors).square()
+
+    def modes(self) -> Modes:
+        """Return what the modes are."""
+        rank = torch.arange(1, self.vectors.shape[1] + 1, dtype=torch.float64)
+        return Modes(torch.full_like(rank, 0.5), _shells(rank, self.shells))
+
+
+Frame = FourierFrame | FittedFrame
+
+
+def fourier_frame(geometry: Geometry, count: int, shells: int) -> FourierFrame:
+    """Return the longest waves of a periodic lattice.
+
+    Raises:
+        GeometryError: If it is none.
+    """
+    if not isinstance(geometry, Grid) or not geometry.periodic:
+        raise GeometryError(
+            "waves diagonalise the covariance on periodic lattices alone",
+            "Fit the frame on the other half of the samples: FieldMixture.in_modes_of(fit_half).",
+        )
+    return FourierFrame(geometry, count, shells)
+
+
+def fitted_frame(fit_half: Ensemble, count: int, shells: int) -> FittedFrame:
+    """Return the leading principal modes of some samples.
+
+    Raises:
+        TooFewSamplesError: If there are fewer than ten samples a mode.
+        ConstantUnitsError: If fewer than two directions vary.
+    """
+    x = fit_half.values.flatten(1).to(torch.float64)
+    w = fit_half.weights / fit_half.weights.sum()
+    mean = w @ x
+    eigenvalues, vectors = torch.linalg.eigh((x - mean).T @ (w[:, None] * (x - mean)))
+    rank = int((eigenvalues > 1e-6 * eigenvalues[-1]).sum()) if float(eigenvalues[-1]) > 0 else 0
+    count = min(count, rank)
+    if count < 2:
+        raise ConstantUnitsError("fewer than two directions of the field vary", "Check the data.")
+    if len(fit_half) < PER_MODE * count:
+        raise TooFewSamplesError(
+            f"{len(fit_half)} samples are too few for a frame of {count} modes",
+            f"Give {PER_MODE} a mode, or ask for {max(2, len(fit_half) // PER_MODE)} modes.",
+        )
+    chosen = vectors.flip(1)[:, :count].contiguous()
+    key = content_hash(mean.numpy().tobytes() + chosen.numpy().tobytes())
+    return FittedFrame(mean, chosen, shells, key)
+
+
+def check_fits(flat: Tensor, frame: Frame) -> None:
+    """Refuse fields [samples, D] that a frame is not of.
+
+    Raises:
+        ShapeError: If D is another number.
+    """
+    if flat.shape[1] != frame.sites:
+        raise ShapeError(
+            f"a field of {flat.shape[1]} sites and components does not fit a frame of {frame.sites}",
+            "Waves need one component a site.",
+        )
+
+
+def _shells(size: Tensor, count: int) -> Tensor:
+    """Return the shell of each mode, numbered from 0 without gaps, of equal width in ln of its size."""
+    low, high = size[0].log(), size[-1].log()
+    place = ((size.log() - low) / (high - low).clamp(min=1e-12) * count).floor().clamp(max=count - 1)
+    return torch.unique(place, return_inverse=True)[1]

@@ -1,0 +1,209 @@
+"""Sectors: how strongly groups of sites couple within themselves and across, and which groups the couplings make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from math import sqrt
+from typing import ClassVar
+
+import torch
+from scipy.stats import norm
+from torch import Tensor
+
+from blockspin.couplings._halves import HalfMoments, both_halves, halves_of
+from blockspin.couplings.base import Coupling, Goodness
+from blockspin.errors import ConfigError, ConstantUnitsError, ShapeError, TooFewSamplesError
+from blockspin.measurement import Measurement
+from blockspin.observables.base import State
+from blockspin.registry import register
+
+VARIES = 1e-12
+"""A site whose variance is below this share of the largest does not vary but for rounding."""
+
+
+@register
+@dataclass(frozen=True)
+class Sectors(Coupling):
+    r"""Strength of the pair couplings within groups of sites and between them.
+
+    The coupling of two sites is their correlation at given values of all others, :math:`r_{ij} = -A_{ij} / \sqrt{A_{ii}
+    A_{jj}}` with A the inverse covariance. Strengths are means of its square over pairs, estimated as the product of
+    two estimates from either half of the units, which share no noise: zero on average, of either sign, where there is
+    no coupling, whatever the law of the field.
+
+    .. math:: S_{ab} = \frac{1}{|a||b|} \sum_{i \in a, j \in b} r^{(1)}_{ij} r^{(2)}_{ij}
+
+    Quantities: "within" [sectors], over the pairs of a sector (0 for one of a single site); "cross" [pairs of sectors],
+    in the order of ``pairs``. ``goodness`` tests whether there is any coupling across.
+
+    Args:
+        labels: The sector of each site (of flattened components), numbered from 0: modules, heads, classes, or what
+            ``find_sectors`` makes of other samples.
+
+    Raises:
+        ConfigError: If sectors are not numbered from 0 without gaps, or are fewer than two.
+
+    Do not trust when:
+        "within" and "cross" where each half hardly outnumbers the sites. The p-value takes samples as independent;
+        where those of a unit are not, go by the errors of "cross".
+
+    Source:
+        dempster1972 for partial correlations, hotelling1936 for what is tested.
+    """
+
+    name = "sectors"
+    source = "dempster1972"
+    units: ClassVar[Mapping[str, str]] = {"within": "1", "cross": "1"}
+    left_out: ClassVar[tuple[str, ...]] = ("couplings of three and more sites",)
+    labels: tuple[int, ...] = (0, 1)
+
+    def __post_init__(self):
+        known = sorted(set(self.labels))
+        if known != list(range(len(known))) or len(known) < 2:
+            raise ConfigError("labels", self.labels, "two or more sectors, numbered from 0 without gaps.")
+
+    @property
+    def pairs(self) -> tuple[tuple[int, int], ...]:
+        """The pairs of sectors, in the order of "cross"."""
+        return tuple(combinations(range(max(self.labels) + 1), 2))
+
+    @property
+    def monoid(self) -> HalfMoments:
+        """Second moments of either half of the units."""
+        return HalfMoments()
+
+    def value(self, state: State) -> dict[str, Tensor]:
+        """Return the strengths.
+
+        Raises:
+            TooFewSamplesError: If a half does not outnumber the sites.
+            ConstantUnitsError: If a site does not vary.
+            ShapeError: If the field has another number of sites than labels.
+        """
+        one, two = (partial_correlations(half) for half in halves_of(state))
+        self._check(one)
+        return sector_strengths(one, two, self.labels)
+
+    def goodness(self, fitted: State, held_out: State) -> Goodness:
+        """Return the cross-correlation of the sectors along the directions in which the fitted part has it, and p.
+
+        Both parts' sectors are made white; with M the fitted cross-correlations between different sectors and m the
+        held-out ones, the score is tr(M m) / |M|. If sectors are independent, of whatever law, its variance is 1 / n;
+        the p-value is one-sided: large where sectors are coupled. A small p-value speaks against separate sectors.
+
+        Raises:
+            TooFewSamplesError: If a part does not outnumber the sites.
+        """
+        first, second = both_halves(fitted), both_halves(held_out)
+        self._check(first["scatter"])
+        kernel = _fitted_directions(first, self.labels)
+        C, n = second["scatter"] / second["weight"], _samples(second)
+        inside = _block_diagonal(C, self.labels)
+        spread = float((kernel @ inside @ kernel * inside).sum())
+        score = float((kernel * C).sum()) / sqrt(2 * spread)  # either sum has each pair of sectors twice
+        measured = Measurement(score, 1 / sqrt(n), "1", n, "held-out samples, sectors independent")
+        return Goodness("held-out correlation across sectors", measured, float(norm.sf(score * sqrt(n))))
+
+    def _check(self, matrix: Tensor) -> None:
+        if len(matrix) != len(self.labels):
+            raise ShapeError(f"{len(self.labels)} labels do not fit {len(matrix)} sites and components")
+
+
+def sector_strengths(one: Tensor, two: Tensor, labels: tuple[int, ...]) -> dict[str, Tensor]:
+    """Return mean products of two independent estimates of a coupling matrix, within sectors and across.
+
+    Args:
+        one: Couplings of each pair of sites [D, D], symmetric; its diagonal is left out.
+        two: The same from other samples.
+        labels: The sector of each site.
+    """
+    label = torch.tensor(labels)
+    member = torch.nn.functional.one_hot(label).to(torch.float64)  # [D, sectors]
+    product = one * two
+    product = product - torch.diag(product.diagonal())
+    size = member.sum(0)
+    total = member.T @ product @ member
+    count = torch.outer(size, size) - torch.diag(size)
+    mean = total / count.clamp(min=1)
+    first, second = torch.tensor(list(combinations(range(len(size)), 2))).T
+    return {"within": mean.diagonal(), "cross": mean[first, second]}
+
+
+def partial_correlations(moments: State) -> Tensor:
+    """Return the correlation of each pair of sites at given values of all others [D, D], from second moments.
+
+    Raises:
+        TooFewSamplesError: If samples do not outnumber the sites by two.
+        ConstantUnitsError: If a site does not vary.
+    """
+    scatter = moments["scatter"]
+    n = _samples(moments)
+    if n < len(scatter) + 2:
+        raise TooFewSamplesError(
+            f"{n:.0f} effective samples do not determine the couplings of {len(scatter)} sites",
+            "Give more samples, or coarse-grain the field first.",
+        )
+    variance = scatter.diagonal()
+    if not bool((variance > VARIES * variance.max()).all()):
+        raise ConstantUnitsError("a site does not vary", "Leave it out.")
+    root = variance.sqrt()
+    A = torch.linalg.inv(scatter / torch.outer(root, root))
+    scale = A.diagonal().sqrt()
+    partial = -A / torch.outer(scale, scale)
+    return partial - torch.diag(partial.diagonal()) + torch.eye(len(A), dtype=torch.float64)
+
+
+def find_sectors(state: State, level: float = 0.05) -> tuple[int, ...]:
+    """Return the sector of each site: what is connected by couplings that chance does not explain.
+
+    A pair is connected where Fisher's z of its partial correlation is beyond the level shared out among all pairs, so
+    that independent sectors of a Gaussian field are joined by chance with probability ``level`` at most. Measure
+    (``Sectors``) on other samples than those that sectors were found on. A sector whose couplings are weak at this
+    number of samples falls apart.
+
+    Args:
+        state: A state of the monoid of ``Sectors``.
+        level: Probability of joining independent sectors.
+
+    Raises:
+        ConfigError: If the level is no probability.
+        TooFewSamplesError: If samples hardly outnumber the sites.
+        ConstantUnitsError: If a site does not vary.
+
+    Source:
+        dempster1972.
+    """
+    from scipy.sparse.csgraph import connected_components
+
+    if not 0 < level < 1:
+        raise ConfigError("level", level, "a probability between 0 and 1.")
+    moments = both_halves(state)
+    partial = partial_correlations(moments)
+    sites = len(partial)
+    freedom = _samples(moments) - sites - 1  # n - 3 less the D - 2 sites that are held fixed
+    if freedom < 1:
+        raise TooFewSamplesError("samples hardly outnumber the sites", "Give more samples.")
+    z = torch.atanh(partial.fill_diagonal_(0).clamp(-1 + 1e-15, 1 - 1e-15)).abs() * sqrt(freedom)
+    threshold = float(norm.isf(level / (sites * (sites - 1))))
+    return tuple(int(label) for label in connected_components((z > threshold).numpy(), directed=False)[1])
+
+
+def _samples(moments: State) -> float:
+    squares = float(moments["squares"])
+    return float(moments["weight"]) ** 2 / squares if squares else 0.0
+
+
+def _block_diagonal(C: Tensor, labels: tuple[int, ...]) -> Tensor:
+    label = torch.tensor(labels)
+    return torch.where(label[:, None] == label[None], C, 0.0)
+
+
+def _fitted_directions(moments: State, labels: tuple[int, ...]) -> Tensor:
+    """Return the form x^t K y whose mean is largest if sectors are correlated as in these moments [D, D]."""
+    partial_correlations(moments)  # meets what has no inverse
+    C = moments["scatter"] / moments["weight"]
+    inside = _block_diagonal(C, labels)
+    inverse = torch.linalg.inv(inside)
+    return inverse @ (C - inside) @ inverse

@@ -1,0 +1,137 @@
+"""Sectors: planted ones are found, coupled ones are told from independent ones, and strengths are those planted."""
+
+import pytest
+import torch
+from grouped import covered, group_states, within_binomial
+from scipy.stats import binom
+
+from blockspin.couplings.sectors import Sectors, find_sectors, partial_correlations
+from blockspin.engine.errorbars import jackknife
+from blockspin.ensemble import Ensemble
+from blockspin.errors import ConfigError, ConstantUnitsError, ShapeError, TooFewSamplesError
+from blockspin.geometry import Unordered
+from blockspin.law import GaussianLaw
+from blockspin.observables.base import accumulate, evaluate
+
+LABELS = (0,) * 6 + (1,) * 6
+
+
+def precision(inside: float, across: float) -> torch.Tensor:
+    """Return two rings of six sites, each site coupled to one of the other ring."""
+    A = torch.eye(12, dtype=torch.float64)
+    for sector in (0, 6):
+        for k in range(6):
+            i, j = sector + k, sector + (k + 1) % 6
+            A[i, j] = A[j, i] = -inside
+    for k in range(6):
+        A[k, 6 + k] = A[6 + k, k] = -across
+    return A
+
+
+def drawn(across: float, samples: int, seed: int, *, heavy: bool = False) -> Ensemble:
+    law = GaussianLaw.of(torch.linalg.inv(precision(0.35, across)), Unordered(12))
+    generator = torch.Generator().manual_seed(seed)
+    field = law.sample(samples, generator=generator)
+    if not heavy:
+        return field
+    amplitude = torch.exp(0.7 * torch.randn(samples, 2, generator=generator))  # one for each sector
+    return field.with_values(field.values * amplitude[:, torch.tensor(LABELS)][..., None])
+
+
+def p_value(field: Ensemble) -> float:
+    coupling = Sectors(LABELS)
+    p = coupling.goodness(*(accumulate(coupling.monoid, half) for half in field.halves())).p_value
+    assert p is not None
+    return p
+
+
+@pytest.mark.parametrize("heavy", [False, True])
+def test_independent_sectors_are_called_coupled_no_more_often_than_the_level(heavy):
+    found = sum(p_value(drawn(0.0, 300, seed, heavy=heavy)) < 0.05 for seed in range(200))
+    assert found <= 18
+    assert found >= binom.ppf(0.001, 200, 0.05)  # and no more seldom: the level is used up
+
+
+def test_a_coupling_across_is_found_in_nine_cases_of_ten():
+    assert sum(p_value(drawn(0.1, 800, seed)) < 0.05 for seed in range(50)) >= 45
+
+
+def test_strengths_are_mean_squares_of_the_planted_couplings():
+    field = drawn(0.2, 20_000, 0)
+    coupling = Sectors(LABELS)
+    found = jackknife(coupling, group_states(coupling, field, chain=False))
+    within, cross = found["within"], found["cross"]
+    assert (abs(within.value - 2 * 0.35**2 / 5) < 4 * within.error).all()  # 2 of 5 partners
+    assert (abs(cross.value - 0.2**2 / 6) < 4 * cross.error).all()
+
+
+def test_intervals_hold_zero_where_nothing_crosses():
+    coupling = Sectors(LABELS)
+
+    def interval(seed: int) -> tuple[float, float]:
+        low, high = jackknife(coupling, group_states(coupling, drawn(0.0, 400, seed), chain=False))["cross"].interval(
+            0.9
+        )
+        return low[0], high[0]
+
+    assert within_binomial(covered(interval, 0.0, 100), 100, 0.9)
+
+
+def test_partial_correlations_are_those_of_the_law():
+    A = precision(0.35, 0.1)
+    state = {"weight": torch.tensor(1e6), "squares": torch.tensor(1e6), "scatter": torch.linalg.inv(A) * 1e6}
+    assert torch.allclose(partial_correlations(state), 2 * torch.eye(12, dtype=torch.float64) - A, atol=1e-12)
+
+
+def test_sectors_are_found_and_hold_on_other_samples():
+    fit, measured = drawn(0.0, 2000, 0).halves()
+    labels = find_sectors(accumulate(Sectors().monoid, fit), level=0.001)
+    assert labels == LABELS
+    coupling = Sectors(labels)
+    found = jackknife(coupling, group_states(coupling, measured, chain=False))
+    assert abs(found["cross"].value[0]) < 4 * found["cross"].error[0]
+
+
+def test_independent_sectors_are_joined_no_more_often_than_the_level():
+    monoid = Sectors().monoid
+    joined = sum(max(find_sectors(accumulate(monoid, drawn(0.0, 600, seed)))) == 0 for seed in range(100))
+    assert joined <= binom.ppf(0.999, 100, 0.05)
+
+
+def test_coupled_sectors_are_one():
+    assert set(find_sectors(accumulate(Sectors().monoid, drawn(0.2, 2000, 0)))) == {0}
+
+
+def test_three_sectors_have_three_pairs():
+    coupling = Sectors((0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2))
+    assert coupling.pairs == ((0, 1), (0, 2), (1, 2))
+    assert evaluate(coupling, drawn(0.0, 500, 0))["cross"].shape == (3,)
+
+
+def test_parts_merge_to_the_whole():
+    field, monoid = drawn(0.1, 101, 0), Sectors().monoid
+    whole = accumulate(monoid, field)
+    for key, tensor in accumulate(monoid, field, size=1).items():
+        assert torch.allclose(tensor, whole[key], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("labels", [(0, 0), (0, 2), (1, 2)])
+def test_labels_that_cannot_be_used_are_refused(labels):
+    with pytest.raises(ConfigError):
+        Sectors(labels)
+
+
+def test_what_has_no_couplings_is_refused():
+    with pytest.raises(TooFewSamplesError):
+        evaluate(Sectors(LABELS), drawn(0.0, 20, 0))
+    with pytest.raises(ShapeError):
+        evaluate(Sectors((0, 1)), drawn(0.0, 100, 0))
+    field = drawn(0.0, 100, 0)
+    still = field.values.clone()
+    still[:, 3] = 1.0
+    with pytest.raises(ConstantUnitsError):
+        evaluate(Sectors(LABELS), field.with_values(still))
+    with pytest.raises(TooFewSamplesError):
+        Sectors(LABELS).value({})
+    with pytest.raises(ConfigError):
+        find_sectors(accumulate(Sectors().monoid, field), level=0.0)
