@@ -76,7 +76,7 @@ def called_two(draw, seeds: int) -> int:
 
 @pytest.mark.parametrize("world", WORLDS)
 def test_one_field_is_not_called_two(world):
-    assert called_two(WORLDS[world], 5) == 0
+    assert called_two(WORLDS[world], 3) == 0
 
 
 @pytest.mark.slow

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from blockspin.ensemble import Batch, group_of
 from blockspin.errors import TooFewSamplesError
@@ -13,6 +12,8 @@ from blockspin.observables.base import Monoid, State, merged_moments, moments_of
 
 KEYS = ("weight", "squares", "mean", "scatter")
 PARTS = ("one", "two")
+EXACT = 1e-9
+"""The weights of a law sum to 1 but for rounding."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,17 @@ def halves_of(state: State) -> list[State]:
     return [{key: state[f"{name}_{key}"] for key in KEYS} for name in PARTS]
 
 
+def is_law(moments: State) -> bool:
+    """Return whether moments are those of a law, whose weights sum to 1."""
+    return abs(float(moments["weight"]) - 1) < EXACT
+
+
+def two_estimates(state: State) -> list[State]:
+    """Return moments that share no noise: those of either half, or twice those of a law, which has none."""
+    whole = both_halves(state)
+    return [whole, whole] if is_law(whole) else halves_of(state)
+
+
 def both_halves(state: State) -> State:
     """Return the moments of all units."""
     return _merged(*halves_of(state))
-
-
-def correlation_of(state: State) -> Tensor:
-    """Return the correlations [D, D] of a state of moments; sites that do not vary have none."""
-    root = state["scatter"].diagonal().sqrt()
-    return state["scatter"] / torch.outer(root, root).clamp(min=1e-300)

@@ -11,6 +11,10 @@ from torch import Tensor
 STARTS = (0.2, 0.5, 0.8)
 """Where the samples are cut to begin with, in the order of their leading contrast."""
 ROUNDS = 200
+TRIED = 12
+"""Rounds after which the best beginning is gone on with."""
+GAIN = 1e-4
+"""Nats a round below which a fit has settled: far below what tells two fields from one."""
 SETTLED = 1e-9
 
 
@@ -100,8 +104,9 @@ def two_shapes(powers: Tensor, modes: Modes) -> TwoShapes:
     found = []
     for share in STARTS:
         first = torch.where(contrast > contrast.quantile(1 - share), 0.9, 0.1).to(torch.float64)
-        found.append(_iterated(shells, TwoShapes(mean, _uniform(modes), share), first, modes))
-    fit = max(found, key=lambda item: item[0])[1]
+        found.append(_iterated(shells, TwoShapes(mean, _uniform(modes), share), first, modes, TRIED))
+    _, fit, first = max(found, key=lambda item: item[0])
+    _, fit, _ = _iterated(shells, fit, first, modes, ROUNDS)
     order = [0, 1] if float(fit.rates[0, 0]) <= float(fit.rates[1, 0]) else [1, 0]
     return TwoShapes(mean, fit.rates[order], fit.share if order[0] == 0 else 1 - fit.share)
 
@@ -110,10 +115,13 @@ def _uniform(modes: Modes) -> Tensor:
     return torch.ones(2, len(modes.weights), dtype=torch.float64)
 
 
-def _iterated(shells: Tensor, fit: TwoShapes, first: Tensor, modes: Modes) -> tuple[float, TwoShapes]:
+def _iterated(
+    shells: Tensor, fit: TwoShapes, first: Tensor, modes: Modes, rounds: int
+) -> tuple[float, TwoShapes, Tensor]:
+    """Return likelihood, fit and the probability that each sample is of the first, after some rounds."""
     a, before = modes.weights, -float("inf")
     likelihood = before
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         parts = torch.stack([first, 1 - first])  # [2, samples]
         total = parts.sum(1)
         pulled = (parts / (fit.rates @ shells.T)) @ shells  # [2, shells]
@@ -124,10 +132,10 @@ def _iterated(shells: Tensor, fit: TwoShapes, first: Tensor, modes: Modes) -> tu
         joint = _joint(shells, fit, modes)
         likelihood = float(torch.logsumexp(joint, 1).sum())
         first = torch.softmax(joint, 1)[:, 0]
-        if likelihood - before < 1e-6 * max(1.0, abs(likelihood)) / len(shells):
+        if likelihood - before < GAIN:
             break
         before = likelihood
-    return likelihood, fit
+    return likelihood, fit, first
 
 
 def log_evidence(powers: Tensor, half: Tensor, modes: Modes) -> float:

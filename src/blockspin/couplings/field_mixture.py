@@ -108,7 +108,7 @@ class FieldMixture(Coupling):
     Quantities: "evidence" (ln of an e-value for two; chance puts it above ln 20 in less than one case of 20), and where
     it is above: "share" of the first field; "ratio" [shells], ln S_1 / S_2 about its mean over modes; "contrast", its
     root mean square. The first field is the one with the longer waves. The fit goes over the kept rows several times;
-    one pass collects them.
+    one pass collects them. Errors exist where there is evidence in every random half of the units.
 
     Args:
         frame: The modes, by ``on`` (waves of a periodic lattice) or ``in_modes_of`` (principal modes of the fit half).

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from math import sqrt
+from math import inf, sqrt
 from typing import ClassVar
 
 import torch
 from scipy.stats import norm
 from torch import Tensor
 
-from blockspin.couplings._halves import HalfMoments, both_halves, halves_of
+from blockspin.couplings._halves import EXACT, HalfMoments, both_halves, is_law, two_estimates
 from blockspin.couplings.base import Coupling, Goodness
 from blockspin.errors import ConfigError, ConstantUnitsError, ShapeError, TooFewSamplesError
 from blockspin.measurement import Measurement
@@ -82,7 +82,7 @@ class Sectors(Coupling):
             ConstantUnitsError: If a site does not vary.
             ShapeError: If the field has another number of sites than labels.
         """
-        one, two = (partial_correlations(half) for half in halves_of(state))
+        one, two = (partial_correlations(half) for half in two_estimates(state))
         self._check(one)
         return sector_strengths(one, two, self.labels)
 
@@ -103,6 +103,8 @@ class Sectors(Coupling):
         inside = _block_diagonal(C, self.labels)
         spread = float((kernel @ inside @ kernel * inside).sum())
         score = float((kernel * C).sum()) / sqrt(2 * spread)  # either sum has each pair of sectors twice
+        if is_law(second):
+            return Goodness("correlation across sectors", Measurement(score, 0.0))
         measured = Measurement(score, 1 / sqrt(n), "1", n, "held-out samples, sectors independent")
         return Goodness("held-out correlation across sectors", measured, float(norm.sf(score * sqrt(n))))
 
@@ -185,13 +187,15 @@ def find_sectors(state: State, level: float = 0.05) -> tuple[int, ...]:
     freedom = _samples(moments) - sites - 1  # n - 3 less the D - 2 sites that are held fixed
     if freedom < 1:
         raise TooFewSamplesError("samples hardly outnumber the sites", "Give more samples.")
-    z = torch.atanh(partial.fill_diagonal_(0).clamp(-1 + 1e-15, 1 - 1e-15)).abs() * sqrt(freedom)
-    threshold = float(norm.isf(level / (sites * (sites - 1))))
+    z = torch.atanh(partial.fill_diagonal_(0).clamp(-1 + 1e-15, 1 - 1e-15)).abs()
+    threshold = EXACT if freedom == inf else float(norm.isf(level / (sites * (sites - 1)))) / sqrt(freedom)
     return tuple(int(label) for label in connected_components((z > threshold).numpy(), directed=False)[1])
 
 
 def _samples(moments: State) -> float:
     squares = float(moments["squares"])
+    if is_law(moments):
+        return inf
     return float(moments["weight"]) ** 2 / squares if squares else 0.0
 
 
