@@ -72,6 +72,9 @@ class RunConfig:
         "pooled", "How activations are read as samples; its own options are representation.FIELD.", "representations"
     )
     layers: tuple[str, ...] = option((), "Module paths or globs; blank for the stream after attentions and MLPs.")
+    couplings: tuple[str, ...] = option(
+        (), "Couplings that are measured along the flows and predicted; blank for those that suit, off for none."
+    )
     samples: int = option(2000, "Most records to read, drawn by hash of their content.", low=8, high=10_000_000)
     kernel_samples: int = option(
         1500, "Most samples for kernels; the scheme is fitted on the others.", low=8, high=20_000

@@ -13,7 +13,8 @@ from blockspin import gallery
 from blockspin.answer import Answer
 from blockspin.budget import disk_needed, memory_needed, within
 from blockspin.config import RunConfig
-from blockspin.controls import explicit_controls, gaussian_copy
+from blockspin.controls import explicit_controls
+from blockspin.couplings_run import along, chosen_couplings
 from blockspin.engine._files import FULL, locked, unwritable
 from blockspin.engine._threads import torch_threads
 from blockspin.errors import BlockspinError
@@ -63,6 +64,7 @@ def prepared(config: RunConfig) -> Study:
         DiskSpaceError: If the disk has no room for the states.
     """
     steps = Steps()
+    chosen_couplings(config)  # refuses a name that nobody has registered
     with steps.step("drawing the records"):
         material = open_material(config)
     study, cost = Study.prepare(config, material, steps)
@@ -116,8 +118,10 @@ def carry_out(study: Study, folder: Path, merged: Sequence[str] = ()) -> None:
         controls = {untrained.name: untrained, **explicit_controls(explicit, generator=study.generator(3))}
         question = member("questions", QUESTION)()
         answer = question.ask(network, explicit, controls=controls, generator=study.generator(4))
-    flows = {"network": network, "untrained": untrained, "explicit": explicit, "exchanged": exchanged}
-    about = {**_about(study), "untrained": passes[UNTRAINED].network.how}
+    coupled = along(study, folder, {"network": network, "explicit": explicit})
+    flows = {**coupled.flows, "untrained": untrained, "exchanged": exchanged}
+    flows = {slug: flows[slug] for slug in ("network", "untrained", "explicit", "exchanged")}
+    about = {**_about(study), "untrained": passes[UNTRAINED].network.how, "predicted": list(coupled.sentences)}
     answers = [answer]
     if study.material.checkpoints:
         training = trajectory(study, folder, network)

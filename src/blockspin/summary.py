@@ -25,7 +25,7 @@ def answers_file(
     return {
         "format": 1,
         "title": f"{network['name']} on {about['data']['name']}",
-        "summary": _sentences(answers, flows),
+        "summary": [*_sentences(answers, flows), *about.get("predicted", ())],
         "answers": [answer.to_dict() for answer in answers],
         "notes": _notes(flows, about),
         "flows": [
@@ -38,7 +38,7 @@ def answers_file(
             for slug, flow in flows.items()
         ],
         "methods": _methods(answers, flows, scheme),
-        **about,
+        **{key: value for key, value in about.items() if key != "predicted"},
     }
 
 
@@ -121,7 +121,7 @@ def _methods(answers: Sequence[Answer], flows: Mapping[str, Flow], scheme: Any) 
     rows = []
     for family in families():
         for name, cls in members(family).items():
-            if name in used and family in ("schemes", "observables", "questions"):
+            if name in used and family in ("schemes", "observables", "couplings", "questions"):
                 summary = (cls.__doc__ or "").strip().partition("\n")[0]
                 row = {"family": family, "name": name, "summary": summary, "source": cls.source}
                 rows.append({**row, "tethered": name in tethered})

@@ -1,0 +1,161 @@
+"""Extrapolated: one coupling carried from the scales that are fitted to others, with what the model is seen to miss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from blockspin.errors import BlockspinError, FitFailedError, TooFewSamplesError
+from blockspin.running.curves import Curve, Stated
+
+FIRST = 3
+"""Scales from which the first rolling prediction is made."""
+
+
+@dataclass(frozen=True, eq=False)
+class Extrapolated:
+    """One coupling at some places.
+
+    Args:
+        curve: What it was carried by.
+        value: [places].
+        error: [places].
+        residual: Variance that stands for what the curve misses, [places].
+        dof: Degrees of freedom of the error, [places].
+        gain: Derivative by the coupling at the fitted scales, [places, scales].
+    """
+
+    curve: str
+    value: np.ndarray
+    error: np.ndarray
+    residual: np.ndarray
+    dof: np.ndarray
+    gain: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Rolled:
+    """Predictions of accessible scales from those farther away.
+
+    Args:
+        misses: Predicted less measured, [looks].
+        variance: Of each by the errors of the measurements, [looks].
+        distance: To the nearest scale that was fitted, in mean spacings, [looks].
+        origins: How many sets of scales were fitted.
+    """
+
+    misses: np.ndarray
+    variance: np.ndarray
+    distance: np.ndarray
+    origins: int
+
+    @property
+    def score(self) -> float:
+        """Mean squared miss, of a prediction one spacing away."""
+        return float(((self.misses / self.distance) ** 2).mean())
+
+    @property
+    def beyond(self) -> float:
+        """What was missed beyond the errors, as the variance of a prediction one spacing away; at least 0."""
+        return max(0.0, float(((self.misses**2 - self.variance) / self.distance**2).mean()))
+
+
+def stated(theory: Stated, x: np.ndarray, y: np.ndarray, C: np.ndarray, dof: float, at: np.ndarray) -> Extrapolated:
+    """Return what a theory that is taken at its word says."""
+    value, gain = theory.predict(x, y, _weights(C, 0.0), at)
+    variance = _squares(gain, C)
+    return Extrapolated(theory.title, value, variance**0.5, 0 * value, np.full(len(at), float(dof)), gain)
+
+
+def chosen(
+    curves: Sequence[Curve], x: np.ndarray, y: np.ndarray, C: np.ndarray, dof: float, at: np.ndarray
+) -> Extrapolated:
+    """Return what the curve says that predicts accessible scales best, with what it misses as a part of its error.
+
+    To what it missed on accessible scales the spread of the other curves about it is added, each weighted by how well
+    it did there: curves that are not told apart by the accessible scales may part beyond them.
+
+    Raises:
+        TooFewSamplesError: If there are fewer than four scales.
+        FitFailedError: If no curve can pass through the values.
+    """
+    if len(x) <= FIRST:
+        raise TooFewSamplesError(f"{len(x)} scales do not tell what a model misses", f"Give {FIRST + 1} or more.")
+    found, reasons = {}, []
+    for curve in curves:
+        try:
+            found[curve] = rolled(curve, x, y, C, at), fitted(curve, x, y, C, at)
+        except (BlockspinError, np.linalg.LinAlgError) as reason:
+            reasons.append(f"{curve.name}: {reason}")
+    if not found:
+        raise FitFailedError("; ".join(reasons))
+    curve = min(found, key=lambda item: found[item][0].score)
+    seen, (value, gain) = found[curve]
+    carried, residual = _squares(gain, C), seen.beyond * distances(x, at) ** 2 + _spread(found, value)
+    total = carried + residual
+    with np.errstate(invalid="ignore", divide="ignore"):  # Welch and Satterthwaite
+        freedom = np.where(total > 0, total**2 / (carried**2 / dof + residual**2 / seen.origins), dof)
+    return Extrapolated(curve.name, value, total**0.5, residual, freedom, gain)
+
+
+def _spread(found: Mapping[Curve, tuple[Rolled, tuple[np.ndarray, np.ndarray]]], value: np.ndarray) -> np.ndarray:
+    """Return the mean square distance of all curves from the chosen one, weighted by the inverse of their misses."""
+    miss = np.array([seen.score for seen, _ in found.values()])
+    if not miss.min() > 0:
+        return 0 * value
+    weight = miss.min() / miss
+    return (
+        sum(w * (other - value) ** 2 for w, (_, (other, _)) in zip(weight, found.values(), strict=True)) / weight.sum()
+    )
+
+
+def rolled(curve: Curve, x: np.ndarray, y: np.ndarray, C: np.ndarray, at: np.ndarray) -> Rolled:
+    """Predict accessible scales from those farther away from the places, one scale more each time."""
+    order = np.argsort(-np.abs(x[:, None] - at).min(1), kind="stable")
+    looks = []
+    for count in range(FIRST, len(x)):
+        near, far = order[count:], order[:count]
+        value, gain = fitted(curve, x[far], y[far], C[np.ix_(far, far)], x[near])
+        variance = difference(gain, C, far, near)
+        looks.append((value - y[near], variance.diagonal(), distances(x[far], x[near], spacing(x))))
+    misses, variance, distance = (np.concatenate(column) for column in zip(*looks, strict=True))
+    return Rolled(misses, variance, distance, len(looks))
+
+
+def fitted(curve: Curve, x: np.ndarray, y: np.ndarray, C: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return what a curve says, and its derivative by y; scales weigh by their errors and by the curve's misfit."""
+    weight = _weights(C, 0.0)
+    free = len(x) - curve.parameters
+    if free > 0:
+        left = y - curve.predict(x, y, weight, x)[0]
+        weight = _weights(C, max(0.0, float(weight @ left**2 - free) / float(weight.sum())))
+    return curve.predict(x, y, weight, at)
+
+
+def difference(gain: np.ndarray, C: np.ndarray, fitted: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Return the covariance of (predicted less measured): the same samples stand behind both."""
+    across = gain @ C[np.ix_(fitted, at)]
+    return C[np.ix_(at, at)] + gain @ C[np.ix_(fitted, fitted)] @ gain.T - across - across.T
+
+
+def distances(x: np.ndarray, at: np.ndarray, unit: float | None = None) -> np.ndarray:
+    """Return how far places lie from the nearest scale, in mean spacings of the scales."""
+    return np.abs(at[:, None] - x).min(1) / (unit or spacing(x))
+
+
+def spacing(x: np.ndarray) -> float:
+    """Return the mean distance of neighbouring scales."""
+    return float(np.ptp(x)) / (len(x) - 1) or 1.0
+
+
+def _weights(C: np.ndarray, more: float) -> np.ndarray:
+    """Return inverse variances; what is exact weighs alike."""
+    variance = np.clip(C.diagonal(), 0, None) + more
+    floor = 1e-12 * variance.max()
+    return 1 / np.maximum(variance, floor) if floor > 0 else np.ones(len(variance))
+
+
+def _squares(gain: np.ndarray, C: np.ndarray) -> np.ndarray:
+    return np.clip(np.einsum("as,st,at->a", gain, C, gain), 0, None)

@@ -1,0 +1,184 @@
+"""Curves: ways in which one coupling may run along a coordinate, each fitted to some scales and predicting others."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from scipy.optimize import least_squares, minimize_scalar
+
+from blockspin.errors import ConfigError, FitFailedError
+
+GROWTHS = (0.05, 8.0)
+"""Least and largest growth over the whole range of the fitted scales: e-folds of an exponential."""
+GRID = 24
+"""Growth rates of each sign at which an exponential is tried before the best is refined."""
+STEP = 1e-6
+"""Relative step of numerical derivatives by parameters."""
+
+
+class Curve(abc.ABC):
+    """A family of curves g(x). Members are frozen dataclasses."""
+
+    name: ClassVar[str]
+    parameters: ClassVar[int]
+    """How many scales a fit needs at the least."""
+
+    @abc.abstractmethod
+    def predict(
+        self, x: np.ndarray, y: np.ndarray, weight: np.ndarray, at: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Fit by weighted least squares and return (g at the points ``at``, its derivative by y [at, scales]).
+
+        Args:
+            x: Coordinates of the scales that are fitted.
+            y: The coupling there.
+            weight: Of each scale, positive.
+            at: Coordinates to predict at.
+
+        Raises:
+            FitFailedError: If the curve cannot pass through such values.
+        """
+
+
+@dataclass(frozen=True)
+class Linear(Curve):
+    """A constant beta function, dg/dx = b: the coupling is marginal and drifts."""
+
+    name = "constant beta function"
+    parameters = 2
+
+    def predict(self, x, y, weight, at):
+        """Fit a straight line."""
+        return _least_squares(lambda t: np.stack([np.ones_like(t), t - x.mean()], 1), x, y, weight, at)
+
+
+@dataclass(frozen=True)
+class Scaling(Curve):
+    """One scaling operator, dg/dx = y g: g = A e^(y x), a power of the length where x is its logarithm."""
+
+    name = "scaling"
+    parameters = 2
+
+    def predict(self, x, y, weight, at):
+        """Fit amplitude and exponent."""
+        return _exponential(x, y, weight, at, floor=False)
+
+
+@dataclass(frozen=True)
+class Relaxation(Curve):
+    """A linear beta function, dg/dx = y (g - g*): the coupling nears, or leaves, a fixed point g*."""
+
+    name = "linear beta function"
+    parameters = 3
+
+    def predict(self, x, y, weight, at):
+        """Fit fixed point, amplitude and exponent."""
+        return _exponential(x, y, weight, at, floor=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Stated(Curve):
+    """A theory that is known but for some parameters: g = function(x, parameters).
+
+    Args:
+        function: From coordinates [n] and parameters [p] to couplings [n]; smooth in the parameters.
+        start: Where the search for the parameters starts, [p].
+        title: What predictions call the theory.
+
+    Raises:
+        ConfigError: If there is no parameter to fit.
+    """
+
+    name = "stated theory"
+    parameters = 1
+    function: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    start: Sequence[float]
+    title: str = "stated theory"
+
+    def __post_init__(self):
+        if not len(self.start):
+            raise ConfigError("start", self.start, "at least one parameter.")
+
+    def predict(self, x, y, weight, at):
+        """Fit the parameters."""
+        if len(x) < len(self.start):
+            raise FitFailedError(f"{len(x)} scales do not determine {len(self.start)} parameters", "Give more scales.")
+        root = np.sqrt(weight)
+        start = np.asarray(self.start, dtype=float)
+        with np.errstate(all="ignore"):
+            found = least_squares(lambda theta: root * (self.function(x, theta) - y), start, x_scale="jac", method="lm")
+        if not found.success or not np.isfinite(found.fun).all():
+            raise FitFailedError(f"{self.title} did not converge ({found.message})", "Start nearer to the parameters.")
+        here, there = (_jacobian(self.function, points, found.x) for points in (x, at))
+        return self.function(at, found.x), there @ _gain(here, weight)
+
+
+EFFECTIVE: tuple[Curve, ...] = (Linear(), Scaling(), Relaxation())
+"""The effective theory where none is stated: beta functions of at most first degree, one a coupling."""
+
+
+# --- inner workings --------------------------------------------------------------------------------------------------
+
+
+def _least_squares(columns, x, y, weight, at):
+    """Fit what is linear in its parameters."""
+    gain = _gain(columns(x), weight)
+    return columns(at) @ (gain @ y), columns(at) @ gain
+
+
+def _gain(J: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return the derivative of the parameters by y, (J^T W J)^-1 J^T W [parameters, scales], at a good fit."""
+    root = np.sqrt(weight)
+    return np.linalg.pinv(J * root[:, None], rcond=1e-9) * root
+
+
+def _exponential(x, y, weight, at, *, floor: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Fit A e^(y x), plus a constant with ``floor``; for a given rate it is linear, so that one search is over one."""
+    middle, width = x.mean(), float(np.ptp(x))
+    if width == 0:
+        raise FitFailedError("all scales lie at one point", "Give scales at several.")
+
+    def columns(rate: float, t: np.ndarray) -> np.ndarray:
+        growth = np.exp(rate * (t - middle))
+        return np.stack([np.ones_like(t), growth], 1) if floor else growth[:, None]
+
+    def miss(rate: float) -> float:
+        J = columns(rate, x)
+        root = np.sqrt(weight)
+        theta = np.linalg.lstsq(J * root[:, None], root * y, rcond=None)[0]
+        return float(weight @ (J @ theta - y) ** 2)
+
+    rate = _best(miss, width)
+    J = columns(rate, x)
+    theta = _gain(J, weight) @ y
+
+    def full(t: np.ndarray) -> np.ndarray:
+        growth = np.exp(rate * (t - middle))
+        return np.column_stack([columns(rate, t), theta[-1] * (t - middle) * growth])
+
+    return columns(rate, at) @ theta, full(at) @ _gain(full(x), weight)
+
+
+def _best(miss: Callable[[float], float], width: float) -> float:
+    """Return the growth rate of least misfit: a grid over both signs, then a search between its neighbours."""
+    rates = np.geomspace(*GROWTHS, GRID) / width
+    rates = np.concatenate([-rates[::-1], rates])
+    found = np.array([miss(rate) for rate in rates])
+    k = int(found.argmin())
+    low, high = rates[max(k - 1, 0)], rates[min(k + 1, len(rates) - 1)]
+    refined = minimize_scalar(miss, bounds=(low, high), method="bounded", options={"xatol": 1e-6 * abs(high - low)})
+    return float(refined.x) if refined.fun < found[k] else float(rates[k])
+
+
+def _jacobian(function, x: np.ndarray, theta: np.ndarray) -> np.ndarray:
+    """Return the derivative of a theory by its parameters, by central differences [x, parameters]."""
+    columns = []
+    for k in range(len(theta)):
+        step = np.zeros_like(theta)
+        step[k] = STEP * max(abs(theta[k]), 1e-3)
+        columns.append((function(x, theta + step) - function(x, theta - step)) / (2 * step[k]))
+    return np.stack(columns, 1)
