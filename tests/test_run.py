@@ -53,8 +53,10 @@ def test_a_run_leaves_what_the_documentation_says(finished):
         "manifest.json",
         "answers.json",
         "levels.json",
+        "couplings.json",
         "report.html",
         "flows",
+        "couplings",
         "checkpoints",
     }
     assert all(name in documented for name in found)
@@ -90,7 +92,7 @@ def test_the_same_command_gives_the_same_bytes_with_workers(finished, tmp_path):
     """Two worker processes, another folder: the same answers."""
     done = blockspin("run", *SMALL, "--executor", "process", "--out", "two", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    for name in ("answers.json", "levels.json"):
+    for name in ("answers.json", "levels.json", "couplings.json"):
         assert (finished / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
@@ -177,7 +179,7 @@ def test_a_run_killed_at_any_moment_is_finished_to_the_same_bytes(finished, tmp_
     run.wait(60)
     done = blockspin("run", "--resume", "cut", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    for name in ("answers.json", "levels.json"):
+    for name in ("answers.json", "levels.json", "couplings.json"):
         assert (finished / name).read_bytes() == (tmp_path / "cut" / name).read_bytes()
     assert {path.name for path in (tmp_path / "cut").iterdir()} == {path.name for path in finished.iterdir()}
     assert not list(tmp_path.rglob("*.tmp"))

@@ -123,7 +123,7 @@ def _measured(study: Study, names: Sequence[str], ensemble: Ensemble) -> Rows:
 
 
 def suited(name: str, field: Ensemble) -> Estimator | str:
-    """Return a coupling with the field's geometry, where it takes one and sites have distances; or why there is none."""
+    """Return a coupling, with the geometry of the field where it takes one and sites have distances; or why not."""
     cls = member("couplings", name)
     takes = {item.name for item in fields(cls)}
     try:

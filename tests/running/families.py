@@ -7,6 +7,7 @@ from scipy.special import zeta
 from blockspin.flow import Axis, Direction
 from blockspin.running.base import Running
 from blockspin.running.curves import Stated
+from blockspin.running.prediction import Places
 
 GROUPS = 20
 WAVES = 2 * np.pi * np.arange(1, 257) / 512
@@ -114,3 +115,9 @@ RIDGE = Stated(
     (0.8, 0.2),
     "ridge of a power-law kernel",
 )
+
+
+def split(running: Running, held: list[int]) -> tuple[Running, Places]:
+    """Return the accessible scales, and the others as places to predict at."""
+    accessible = [s for s in range(len(running)) if s not in held]
+    return running.select(scales=accessible), Places.of(running.select(scales=held))

@@ -42,13 +42,15 @@ data against the other half, is no prediction but what data of that size allow. 
 their {{ level }} % intervals.</p>
 {% else %}<p>No flow has enough scales for a prediction.</p>{% endif %}
 <div class="grid">{% for plot in plots %}{{ plot }}{% endfor %}</div>
+{% if more %}<details><summary>{{ more|length }} observables, predicted alike</summary>
+<div class="grid">{% for plot in more %}{{ plot }}{% endfor %}</div></details>{% endif %}
 <h3>Where the theories hold</h3>
 {% for row in validity %}
 <p><span class="chip {{ row.verdict|replace(" ", "-") }}">{{ signs[row.verdict] }} {{ row.verdict }}</span>
 <code>{{ row.theory }}</code> {{ row.where }}: {{ row.statement }}</p>
 {% if row.fired %}<ul>{% for check in row.fired %}
-<li><code>{{ check.scale }}</code>{{ check.part }}: {{ check.what }}{{ check.off }}, p = {{ "%.1g"|format(check.adjusted)
-}} after all tests</li>{% endfor %}</ul>{% endif %}
+<li><code>{{ check.scale }}</code>{{ check.part }}: {{ check.what }}{{ check.off }}, p = {{ check.chance }} after
+all tests</li>{% endfor %}</ul>{% endif %}
 {% else %}<p>No theory could be tested.</p>{% endfor %}
 <h3>Couplings at every scale</h3>
 {% for table in tables %}
@@ -85,7 +87,8 @@ def section(run: RunFolder) -> Section | None:
         level=f"{100 * max(levels, default=0.9):.0f}",
         orders=ORDERS,
         marks=SIGNS,
-        plots=[plot for table in tables for plot in _plots(table, rows)],
+        plots=[plot for table in tables if not table["observable"] for plot in _plots(table, rows)],
+        more=[plot for table in tables if table["observable"] for plot in _plots(table, rows)],
         validity=[_held(row) for row in found["validity"]],
         tables=[_table(table) for table in tables],
     )
@@ -115,7 +118,8 @@ def _score(row: Mapping[str, Any], models: Sequence[str]) -> dict[str, Any]:
 
 
 def _miss(score: Mapping[str, Any]) -> str:
-    return "no number" if score["miss"] is None else f"{score['miss']:.3g}"
+    miss = score["miss"]
+    return "no number" if miss is None else f"{miss:,.0f}" if miss >= 100 else f"{miss:.2f}"
 
 
 def _where(flow: str) -> str:
@@ -128,6 +132,7 @@ def _held(row: Mapping[str, Any]) -> dict[str, Any]:
         {
             **check,
             "part": "" if check["slice"] == "all" else f" on {check['slice']}",
+            "chance": f"{check['adjusted']:.1g}",
             "off": "" if check["deviation"] is None else f" {check['deviation']:+.1f} errors off".replace("-", "−"),
         }
         for check in fired[: 2 * FEW]

@@ -125,13 +125,17 @@ def rolled(curve: Curve, x: np.ndarray, y: np.ndarray, C: np.ndarray, at: np.nda
 
 
 def fitted(curve: Curve, x: np.ndarray, y: np.ndarray, C: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return what a curve says, and its derivative by y; scales weigh by their errors and by the curve's misfit."""
-    weight = _weights(C, 0.0)
-    free = len(x) - curve.parameters
-    if free > 0:
-        left = y - curve.predict(x, y, weight, x)[0]
-        weight = _weights(C, max(0.0, float(weight @ left**2 - free) / float(weight.sum())))
-    return curve.predict(x, y, weight, at)
+    """Return what a curve says, and its derivative by y."""
+    return curve.predict(x, y, weights(curve, x, y, C), at)
+
+
+def weights(curve: Curve, x: np.ndarray, y: np.ndarray, C: np.ndarray) -> np.ndarray:
+    """Return what scales weigh: by their errors, and by the curve's misfit beyond them."""
+    weight, free = _weights(C, 0.0), len(x) - curve.parameters
+    if free <= 0:
+        return weight
+    left = y - curve.predict(x, y, weight, x)[0]
+    return _weights(C, max(0.0, float(weight @ left**2 - free) / float(weight.sum())))
 
 
 def difference(gain: np.ndarray, C: np.ndarray, fitted: np.ndarray, at: np.ndarray) -> np.ndarray:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy.optimize import least_squares, minimize_scalar
+from scipy.optimize import least_squares
 
 from blockspin.errors import ConfigError, FitFailedError
 
 GROWTHS = (0.05, 8.0)
 """Least and largest growth over the whole range of the fitted scales: e-folds of an exponential."""
-GRID = 24
-"""Growth rates of each sign at which an exponential is tried before the best is refined."""
+GRID, ZOOMS = 24, 7
+"""Growth rates of each sign at which an exponential is tried, and how often the grid is made finer about the best."""
 STEP = 1e-6
 """Relative step of numerical derivatives by parameters."""
 
@@ -146,11 +146,12 @@ def _exponential(x, y, weight, at, *, floor: bool) -> tuple[np.ndarray, np.ndarr
         growth = np.exp(rate * (t - middle))
         return np.stack([np.ones_like(t), growth], 1) if floor else growth[:, None]
 
-    def miss(rate: float) -> float:
-        J = columns(rate, x)
-        root = np.sqrt(weight)
-        theta = np.linalg.lstsq(J * root[:, None], root * y, rcond=None)[0]
-        return float(weight @ (J @ theta - y) ** 2)
+    def miss(rates: np.ndarray) -> np.ndarray:
+        growth, left = np.exp(rates[:, None] * (x - middle)), y
+        if floor:
+            growth, left = growth - (growth @ weight / weight.sum())[:, None], y - weight @ y / weight.sum()
+        amplitude = growth @ (weight * left) / (growth**2 @ weight)
+        return (left - amplitude[:, None] * growth) ** 2 @ weight
 
     rate = _best(miss, width)
     J = columns(rate, x)
@@ -163,15 +164,15 @@ def _exponential(x, y, weight, at, *, floor: bool) -> tuple[np.ndarray, np.ndarr
     return columns(rate, at) @ theta, full(at) @ _gain(full(x), weight)
 
 
-def _best(miss: Callable[[float], float], width: float) -> float:
-    """Return the growth rate of least misfit: a grid over both signs, then a search between its neighbours."""
+def _best(miss: Callable[[np.ndarray], np.ndarray], width: float) -> float:
+    """Return the growth rate of least misfit: a grid over both signs, made finer about its best point."""
     rates = np.geomspace(*GROWTHS, GRID) / width
     rates = np.concatenate([-rates[::-1], rates])
-    found = np.array([miss(rate) for rate in rates])
-    k = int(found.argmin())
-    low, high = rates[max(k - 1, 0)], rates[min(k + 1, len(rates) - 1)]
-    refined = minimize_scalar(miss, bounds=(low, high), method="bounded", options={"xatol": 1e-6 * abs(high - low)})
-    return float(refined.x) if refined.fun < found[k] else float(rates[k])
+    for _ in range(ZOOMS):
+        k = int(miss(rates).argmin())
+        best = rates[k]
+        rates = np.linspace(rates[max(k - 1, 0)], rates[min(k + 1, len(rates) - 1)], GRID + 1)
+    return float(best)
 
 
 def _jacobian(function, x: np.ndarray, theta: np.ndarray) -> np.ndarray:

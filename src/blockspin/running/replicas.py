@@ -132,6 +132,9 @@ def together(
     """
     units = {name: unit for row in rows for name, unit in row.units.items()}
     groups = {len(rest) for row in rows for rest in row.replicas.values()}
+    if not groups:
+        reasons = dict.fromkeys(row.reason for row in rows if row.reason)
+        raise ShapeError(f"no coupling exists at any of {len(rows)} scales ({'; '.join(reasons)})", "Look at others.")
     if len(groups) != 1:
         raise ShapeError(f"couplings of {sorted(groups)} groups", "Measure every scale over the same groups.")
     (count,) = groups

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy.stats import t as student
 
 from blockspin.answer import Verdict
-from blockspin.errors import BlockspinError
-from blockspin.running._extrapolated import chosen, difference, fitted, stated
+from blockspin.errors import BlockspinError, TooFewSamplesError
+from blockspin.running._extrapolated import chosen, difference, fitted, weights
 from blockspin.running.base import Running
 from blockspin.running.curves import EFFECTIVE, Curve, Stated
 from blockspin.running.prediction import Places, coordinate_of, coordinates
@@ -19,6 +19,8 @@ from blockspin.running.prediction import Places, coordinate_of, coordinates
 WHOLE = "all"
 """The slice that is the whole of the data."""
 LEVEL = 0.05
+FEWEST = 5
+"""Scales from which the effective theory is tested: four of them say what the fifth should be."""
 GOODNESS = "goodness of fit"
 
 
@@ -43,10 +45,12 @@ class Check:
     adjusted: float = 1.0
     deviation: float | None = None
     fired: bool = False
+    pull: float = 0.0
+    """How much misfit goes where the scale is left out: it tells a scale that fails from those beside it."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain Python values for JSON."""
-        return dict(vars(self))
+        return {key: value for key, value in vars(self).items() if key != "pull"}
 
 
 @dataclass(frozen=True)
@@ -80,9 +84,9 @@ def validity(slices: Mapping[str, Running], theory: Stated | Curve | None = None
     """Test an effective theory at every scale and on every slice of the data.
 
     Two kinds of tests: the theory's own goodness of fit at each scale, where it has a p-value; and each coupling
-    against what its running over the other scales says, with the joint covariance and Student's t. The scale that is
-    farthest off is taken out before the others are tested again, so that one that fails does not make its neighbours
-    look wrong. All tests together raise a false alarm with a chance of at most ``level`` (Holm).
+    against what its running over the other scales says, with the joint covariance and Student's t. Of the scales that
+    fail, the one that the misfit goes with is taken out before the others are tested again, so that it does not make
+    its neighbours look wrong. All tests together raise a false alarm with a chance of at most ``level`` (Holm).
 
     Args:
         slices: The running on each part of the data, and on the whole as "all".
@@ -95,19 +99,28 @@ def validity(slices: Mapping[str, Running], theory: Stated | Curve | None = None
         values is not Gaussian. A theory that has no p-value is tested by its running alone, which sees nothing where
         all scales change alike.
     """
-    checks, out = _goodness(slices), dict[tuple[str, str, str], Check]()
-    untested: list[str] = []
-    while True:
-        left, reasons = _residuals(slices, theory, set(out))
-        untested = untested or reasons
-        tests = [*checks, *out.values(), *left]
-        if not left:
+    checks, out = _goodness(slices), list[Check]()
+    tested, untested = dict[tuple[str, str], list[Check]](), list[str]()
+    for name, running in slices.items():
+        for coupling in running.names:
+            try:
+                tested[name, coupling] = _residuals(name, running, coupling, theory, ())
+            except (BlockspinError, np.linalg.LinAlgError) as reason:
+                untested.append(f"{coupling} on {name}: {reason}")
+    while left := [check for row in tested.values() for check in row]:
+        clear = [check for check in left if check.p_value * (len(checks) + len(left)) < level]
+        if not clear:
             break
-        worst = min(left, key=lambda check: check.p_value)
-        if worst.p_value * (len(checks) + len(left)) >= level:
-            break
-        out[worst.slice, worst.what, worst.scale] = worst
-    return _verdict(_holm(tests, level), untested, level)
+        worst = max(clear, key=lambda check: check.pull)
+        out.append(worst)
+        key = worst.slice, worst.what
+        gone = [check.scale for check in out if (check.slice, check.what) == key]
+        try:
+            tested[key] = _residuals(worst.slice, slices[worst.slice], worst.what, theory, gone)
+        except (BlockspinError, np.linalg.LinAlgError):
+            tested[key] = []  # too few scales are left to test the others
+    rest = [check for row in tested.values() for check in row]
+    return _verdict(_holm([*checks, *out, *rest], level), untested, level)
 
 
 def _goodness(slices: Mapping[str, Running]) -> list[Check]:
@@ -120,50 +133,58 @@ def _goodness(slices: Mapping[str, Running]) -> list[Check]:
 
 
 def _residuals(
-    slices: Mapping[str, Running], theory: Stated | Curve | None, out: set[tuple[str, str, str]]
-) -> tuple[list[Check], list[str]]:
-    """Test every coupling at every scale against its running over the others, those that failed left out."""
-    checks, reasons = [], []
-    for name, running in slices.items():
-        places = Places.of(running)
-        kind = coordinate_of(places.positions, places.log_lengths)
-        x = coordinates(kind, places.positions, places.log_lengths)
-        known = running.known().numpy() & np.isfinite(x)[:, None]
-        for k, coupling in enumerate(running.names):
-            rows = [s for s in known[:, k].nonzero()[0] if (name, coupling, running.labels[s]) not in out]
-            flat = np.array(rows, dtype=int) * len(running.names) + k
-            y, C = running.values.numpy()[rows, k], running.covariance.numpy()[np.ix_(flat, flat)]
-            try:
-                z = _deviations(x[rows], y, C, running.dof, theory)
-            except (BlockspinError, np.linalg.LinAlgError) as reason:
-                reasons.append(f"{coupling} on {name}: {reason}")
-                continue
-            for s, deviation in zip(rows, z, strict=True):
-                p = float(2 * student.sf(abs(deviation), running.dof))
-                checks.append(Check(name, running.labels[s], coupling, p, deviation=float(deviation)))
-    return checks, reasons
+    name: str, running: Running, coupling: str, theory: Stated | Curve | None, gone: Sequence[str]
+) -> list[Check]:
+    """Test a coupling at every scale against its running over the others, those that failed left out.
+
+    Raises:
+        TooFewSamplesError: If too few scales are left.
+    """
+    places, k = Places.of(running), running.names.index(coupling)
+    kind = coordinate_of(places.positions, places.log_lengths)
+    x = coordinates(kind, places.positions, places.log_lengths)
+    known = running.known().numpy()[:, k] & np.isfinite(x)
+    rows = [s for s in known.nonzero()[0] if running.labels[s] not in gone]
+    flat = np.array(rows, dtype=int) * len(running.names) + k
+    y, C = running.values.numpy()[rows, k], running.covariance.numpy()[np.ix_(flat, flat)]
+    z, pull = _deviations(x[rows], y, C, _curve(x[rows], y, C, running.dof, theory))
+    p = 2 * student.sf(np.abs(z), running.dof)
+    return [
+        Check(name, running.labels[s], coupling, float(p[i]), deviation=float(z[i]), pull=float(pull[i]))
+        for i, s in enumerate(rows)
+    ]
 
 
-def _deviations(x: np.ndarray, y: np.ndarray, C: np.ndarray, dof: float, theory: Stated | Curve | None) -> np.ndarray:
-    """Return (measured less predicted from the other scales) in units of the error, [scales]."""
-    z = np.zeros(len(x))
+def _curve(x: np.ndarray, y: np.ndarray, C: np.ndarray, dof: float, theory: Stated | Curve | None) -> Curve:
+    """Return the curve that scales are held against; the effective one is chosen once, from all of them.
+
+    Raises:
+        TooFewSamplesError: If there are too few scales to leave one out.
+    """
+    needed = FEWEST if theory is None else 1 + (len(theory.start) if isinstance(theory, Stated) else theory.parameters)
+    if len(x) < needed:
+        raise TooFewSamplesError(f"{len(x)} scales are too few to test how a coupling runs", f"Give {needed} or more.")
+    if theory is not None:
+        return theory
+    name = chosen(EFFECTIVE, x, y, C, dof, x[-1:]).curve
+    return next(curve for curve in EFFECTIVE if curve.name == name)
+
+
+def _deviations(x: np.ndarray, y: np.ndarray, C: np.ndarray, curve: Curve) -> tuple[np.ndarray, np.ndarray]:
+    """Return (measured less predicted from the other scales) in units of the error, and each scale's pull, [scales].
+
+    By leaving a scale out the weighted sum of squares falls by weight * residual * deleted residual (exact where the
+    curve is linear in its parameters).
+    """
+    z, missed = np.zeros(len(x)), np.zeros(len(x))
+    weight = weights(curve, x, y, C)
     for s in range(len(x)):
         rest, here = np.delete(np.arange(len(x)), s), np.array([s])
-        value, gain = _predicted(x[rest], y[rest], C[np.ix_(rest, rest)], dof, x[here], theory)
+        value, gain = fitted(curve, x[rest], y[rest], C[np.ix_(rest, rest)], x[here])
         variance = float(difference(gain, C, rest, here)[0, 0])
-        miss = float(y[s] - value[0])
+        missed[s] = miss = float(y[s] - value[0])
         z[s] = miss / variance**0.5 if variance > 0 else np.sign(miss) * np.inf if abs(miss) > 1e-9 * abs(y[s]) else 0.0
-    return z
-
-
-def _predicted(x, y, C, dof, at, theory: Stated | Curve | None) -> tuple[np.ndarray, np.ndarray]:
-    if isinstance(theory, Stated):
-        found = stated(theory, x, y, C, dof, at)
-        return found.value, found.gain
-    if theory is not None:
-        return fitted(theory, x, y, C, at)
-    found = chosen(EFFECTIVE, x, y, C, dof, at)
-    return found.value, found.gain
+    return z, weight * (y - curve.predict(x, y, weight, x)[0]) * missed
 
 
 def _holm(checks: list[Check], level: float) -> tuple[Check, ...]:
@@ -172,7 +193,7 @@ def _holm(checks: list[Check], level: float) -> tuple[Check, ...]:
     for rank, i in enumerate(order):
         largest = max(largest, min(1.0, checks[i].p_value * (len(checks) - rank)))
         c = checks[i]
-        rows[i] = Check(c.slice, c.scale, c.what, c.p_value, largest, c.deviation, largest < level)
+        rows[i] = replace(c, adjusted=largest, fired=largest < level)
     return tuple(rows)
 
 

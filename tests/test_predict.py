@@ -1,0 +1,148 @@
+"""From a run to predictions that were written first: the command, its order, its refusals, and the report."""
+
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import small_run
+
+from blockspin.cli.predict import command
+from blockspin.couplings_run import OFF, along, chosen_couplings
+from blockspin.errors import ConfigError, RunFolderError, TooFewSamplesError, UnknownNameError
+from blockspin.flow import Axis, Flow
+from blockspin.prediction_run import write_predictions, write_scores
+from blockspin.run import run
+
+STEPS = {"steps": 5, "scheme": "principal-modes", "groups": 5}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("predict")
+    return run(small_run.config(folder, layers=("*",), **STEPS), folder=folder / "run")
+
+
+@pytest.fixture
+def folder(finished, tmp_path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+def read(path: Path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_predictions_are_written_without_the_held_out_files_and_scored_with_them(folder, capsys):
+    held = folder / "couplings" / "network" / "004.json"
+    kept = held.read_bytes()
+    held.unlink()  # what is not there cannot have been looked at
+    assert command(folder, held_out=["4"], flow="network") == 0
+    written = read(folder / "predictions.json")
+    assert written["held_out"] == {"network": {"4": "couplings/network/004.json"}}
+    assert set(written["read"]) == {f"couplings/network/00{k}.json" for k in range(4)}
+    assert written["hash"] in capsys.readouterr().out
+    held.write_bytes(kept)
+    assert command(folder, score=True) == 0
+    shown = capsys.readouterr().out
+    assert "held-out scales were measured after that" in shown
+    scores = read(folder / "scores.json")
+    assert scores["predictions"] == written["hash"]
+    scored = {row["theory"]: row["scored"] for row in scores["scores"]}
+    models = [s["model"] for s in scored["participation-ratio"]["scores"]]
+    assert models == ["effective theory", "no running", "nearest scale", "power law", "free fit"]
+    assert scored["participation-ratio"]["verdict"] in ("better", "not better", "cannot tell")
+    assert "held-out scales were measured after that" in (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_order_is_told_truly_where_the_measurements_came_first(folder):
+    write_predictions(folder)
+    order = write_scores(folder)["order"]
+    assert "had been measured before" in order
+    assert "cannot be told from here" in order
+
+
+def test_predictions_are_not_overwritten(folder):
+    write_predictions(folder)
+    before = (folder / "predictions.json").read_bytes()
+    with pytest.raises(RunFolderError, match="written already"):
+        write_predictions(folder, ["4"])
+    assert (folder / "predictions.json").read_bytes() == before
+
+
+def test_predictions_that_were_changed_are_not_scored(folder):
+    written = write_predictions(folder, flow="network")
+    written["predictions"][0]["prediction"]["theory"]["values"][0][0] = 0.0
+    (folder / "predictions.json").write_text(json.dumps(written), encoding="utf-8")
+    with pytest.raises(RunFolderError, match="changed after it was written"):
+        write_scores(folder)
+
+
+def test_what_predictions_were_made_from_must_not_change(folder):
+    write_predictions(folder, flow="network")
+    path = folder / "couplings" / "network" / "000.json"
+    path.write_text(path.read_text(encoding="utf-8") + " ", encoding="utf-8")
+    with pytest.raises(RunFolderError, match=r"000\.json was changed"):
+        write_scores(folder)
+
+
+def test_mistakes_are_refused_by_name(folder, tmp_path):
+    with pytest.raises(UnknownNameError, match="no scale named 'nine'"):
+        write_predictions(folder, ["nine"])
+    with pytest.raises(UnknownNameError, match="flow"):
+        write_predictions(folder, flow="sideways")
+    with pytest.raises(TooFewSamplesError, match="Hold out fewer"):
+        write_predictions(folder, ["1", "2", "3", "4"], "network")
+    with pytest.raises(RunFolderError, match="Write them first"):
+        write_scores(folder)
+    with pytest.raises(RunFolderError, match="holds no couplings"):
+        write_predictions(tmp_path)
+    with pytest.raises(ConfigError, match="no other scales"):
+        command(folder, held_out=["4"], score=True)
+    with pytest.raises(ConfigError, match="level"):
+        command(folder, level=1.5)
+    assert not (folder / "predictions.json").exists()
+
+
+def test_a_run_predicts_a_third_of_its_scales_and_shows_it(finished):
+    found = read(finished / "couplings.json")
+    held = {row["flow"]: row["held_out"] for row in found["predictions"] if row["scored"]}
+    assert held["network"] == ["4"]
+    page = (finished / "report.html").read_text(encoding="utf-8")
+    assert 'id="effective-couplings"' in page
+    assert "predicted from the other scales before the files" in page
+    answers = read(finished / "answers.json")
+    assert any("predictions at scales held out" in sentence for sentence in answers["summary"])
+    assert any(row["name"] == "gaussian-precision" for row in answers["methods"])
+
+
+def test_every_coupling_of_the_tables_has_an_error_and_a_fit_or_a_reason(finished):
+    for table in read(finished / "couplings.json")["tables"]:
+        for row in table["rows"]:
+            assert row["values"] or row["reason"]
+            assert all(m["error"] is not None for m in row["values"].values())
+            if row["values"] and not table["observable"]:
+                assert row["goodness"] or row["reason"]
+
+
+def test_a_coupling_that_refuses_is_reported_and_the_run_goes_on(finished):
+    found = read(finished / "couplings.json")
+    rows = [row for table in found["tables"] if table["theory"] == "kernel-exponent" for row in table["rows"]]
+    assert all("Lower ``last``" in row["reason"] for row in rows)
+    page = (finished / "report.html").read_text(encoding="utf-8")
+    assert "ends before 50" in page
+
+
+def test_couplings_can_be_left_off(tmp_path):
+    assert chosen_couplings(small_run.config(tmp_path, couplings=(OFF,))) == ()
+    flows = {"network": Flow("network", Axis("depth"), ())}
+    study = SimpleNamespace(config=small_run.config(tmp_path, couplings=(OFF,)))
+    assert along(study, tmp_path, flows).flows is flows
+    assert not (tmp_path / "couplings").exists()
+
+
+def test_a_coupling_that_nobody_registered_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(UnknownNameError, match="gaussian-precision"):
+        run(small_run.config(tmp_path, couplings=("gausian-precision",)), folder=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    assert chosen_couplings(small_run.config(tmp_path, couplings=("swendsen",))) == ("swendsen",)
