@@ -2,17 +2,24 @@
 
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import small_run
+import torch
 
+from blockspin import couplings_run
 from blockspin.cli.predict import command
+from blockspin.couplings.gaussian_precision import GaussianPrecision
 from blockspin.couplings_run import OFF, along, chosen_couplings
+from blockspin.ensemble import Ensemble
 from blockspin.errors import ConfigError, RunFolderError, TooFewSamplesError, UnknownNameError
 from blockspin.flow import Axis, Flow
+from blockspin.geometry import Chain
 from blockspin.prediction_run import write_predictions, write_scores
+from blockspin.report.page import write_report
 from blockspin.run import run
 
 STEPS = {"steps": 5, "scheme": "principal-modes", "groups": 5}
@@ -133,6 +140,16 @@ def test_a_coupling_that_refuses_is_reported_and_the_run_goes_on(finished):
     assert "ends before 50" in page
 
 
+def test_names_in_the_files_are_shown_as_text(folder):
+    path = folder / "couplings.json"
+    hostile = "<script>alert(1)</script>"
+    text = path.read_text(encoding="utf-8").replace("participation-ratio", hostile).replace("not better", "cannot tell")
+    path.write_text(text, encoding="utf-8")
+    page = write_report(folder).read_text(encoding="utf-8")
+    assert hostile not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
 def test_couplings_can_be_left_off(tmp_path):
     assert chosen_couplings(small_run.config(tmp_path, couplings=(OFF,))) == ()
     flows = {"network": Flow("network", Axis("depth"), ())}
@@ -146,3 +163,28 @@ def test_a_coupling_that_nobody_registered_is_refused_before_anything_is_written
         run(small_run.config(tmp_path, couplings=("gausian-precision",)), folder=tmp_path / "run")
     assert not (tmp_path / "run").exists()
     assert chosen_couplings(small_run.config(tmp_path, couplings=("swendsen",))) == ("swendsen",)
+
+
+@dataclass(frozen=True)
+class Made(GaussianPrecision):
+    """A theory that says how it is made for a field."""
+
+    @classmethod
+    def on(cls, field):
+        if field.geometry.sites > 4:
+            raise ConfigError("sites", field.geometry.sites, "at most four.")
+        return cls(reach=2)
+
+
+def test_a_theory_is_made_for_the_field_as_it_asks(monkeypatch):
+    monkeypatch.setattr(couplings_run, "member", lambda family, name: Made)
+    fields = [Ensemble.of(torch.randn(9, sites, generator=torch.Generator().manual_seed(0))) for sites in (4, 5)]
+    assert couplings_run.suited("made", fields[0]) == Made(reach=2)
+    assert "at most four" in couplings_run.suited("made", fields[1])
+
+
+def test_a_geometry_with_distances_is_given_to_a_theory_that_takes_one():
+    field = Ensemble.of(torch.randn(9, 4, generator=torch.Generator().manual_seed(0)), Chain(4))
+    assert couplings_run.suited("gaussian-precision", field) == GaussianPrecision(geometry=Chain(4))
+    plain = Ensemble.of(field.values)
+    assert couplings_run.suited("gaussian-precision", plain) == GaussianPrecision()

@@ -123,9 +123,18 @@ def _measured(study: Study, names: Sequence[str], ensemble: Ensemble) -> Rows:
 
 
 def suited(name: str, field: Ensemble) -> Estimator | str:
-    """Return a coupling, with the geometry of the field where it takes one and sites have distances; or why not."""
+    """Return a coupling suited to a field, or why there is none.
+
+    A theory that says how it is made for a field (``on``) is asked; one that takes a geometry gets the field's, where
+    sites have distances; others are made as they are.
+    """
     cls = member("couplings", name)
-    takes = {item.name for item in fields(cls)}
+    takes, on = {item.name for item in fields(cls)}, getattr(cls, "on", None)
+    try:
+        if on is not None:
+            return on(field)
+    except BlockspinError as reason:
+        return str(reason)
     try:
         if "geometry" in takes and field.values.shape[2] == 1:
             r = field.geometry.distances()
