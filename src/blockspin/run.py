@@ -13,7 +13,7 @@ from blockspin import gallery
 from blockspin.answer import Answer
 from blockspin.budget import disk_needed, memory_needed, within
 from blockspin.config import RunConfig
-from blockspin.controls import explicit_controls
+from blockspin.controls import explicit_controls, gaussian_copy
 from blockspin.couplings_run import along, chosen_couplings
 from blockspin.engine._files import FULL, locked, unwritable
 from blockspin.engine._threads import torch_threads
@@ -122,7 +122,8 @@ def carry_out(study: Study, folder: Path, merged: Sequence[str] = ()) -> None:
     flows = {**coupled.flows, "untrained": untrained, "exchanged": exchanged}
     flows = {slug: flows[slug] for slug in ("network", "untrained", "explicit", "exchanged")}
     about = {**_about(study), "untrained": passes[UNTRAINED].network.how, "predicted": list(coupled.sentences)}
-    answers = [answer]
+    gaussian, about["question_notes"] = _gaussian(study, network, untrained)
+    answers = [answer, *gaussian]
     if study.material.checkpoints:
         training = trajectory(study, folder, network)
         flows |= training.flows()

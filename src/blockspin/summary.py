@@ -103,6 +103,9 @@ def _notes(flows: Mapping[str, Flow], about: Mapping[str, Any]) -> list[str]:
         rows.append(f"The network's weights are those of the checkpoint {network['checkpoint']}.")
     if network["checkpoints"] and not network["trained_on_the_spot"]:
         rows.append(f"The network is that of the last checkpoint of {network['checkpoints']}.")
+    if network["absent"]:
+        parts = ", ".join(network["absent"])
+        rows.append(f"The network's files hold no weights of its {parts}: nothing that was read depends on them.")
     rows += about.get("question_notes", ())
     rows += about.get("training_notes", ())
     if network["trained_on_the_spot"]:

@@ -100,8 +100,26 @@ class RunFolder:
         """Return a JSON file that not every run leaves, or None."""
         return self._json(name) if (self.path / name).is_file() else None
 
-    def _flow(self, name: str) -> xarray.Dataset:
-        refuse_outward(name)
+    def _require_bounded(self) -> None:
+        """Refuse flows that would take more memory than flows do, before any of them is read."""
+        for about in self.answers["flows"]:
+            refuse_outward(about["file"])
+        total = sum(unpacked_size(self.path / "flows" / about["file"]) for about in self.answers["flows"])
+        if total > LARGEST:
+            raise RunFolderError(
+                f"the flows of {self.path} claim {total} bytes, more than {LARGEST}", "Repeat the run."
+            )
+
+    def _flow(self, about: Mapping[str, Any]) -> dict[str, Series]:
+        with self._opened(about["file"]) as data:
+            names = [name for name in sorted(map(str, data.data_vars)) if "." in name and ":" not in name]
+            try:
+                return {name: _series(data, name, about) for name in names}
+            except (KeyError, TypeError, ValueError, RuntimeError, OSError) as reason:  # damaged, or made to harm
+                first = str(reason).strip().partition("\n")[0][:200]
+                raise RunFolderError(f"flow {about['file']} cannot be read ({first})", "Repeat the run.") from None
+
+    def _opened(self, name: str) -> xarray.Dataset:
         try:  # of the one format that was written: others know of codecs that call programs
             return xarray.open_zarr(self.path / "flows" / name, consolidated=False, chunks=None, zarr_format=3)
         except (OSError, ValueError):
