@@ -38,13 +38,12 @@ class BinaryActionTether(Tether):
     schemes = ("majority-rule", "decimation")
 
     def rows(self) -> Iterator[Row]:
-        """Yield couplings of exact laws, of samples, and the flow on either side of K_c from pairs of sizes."""
+        """Yield couplings of exact laws, of samples, and the flow on either side of K_c from two sizes."""
         yield from _exact_couplings()
         spins = member("sources", "ising-square")(side=16, coupling=0.4, stretch=20)
         found = _pair(spins.sample(SAMPLES, generator=torch.Generator().manual_seed(3)))
         yield sampled("K of sampled spins (16 x 16, K = 0.4)", 0.4, found)
-        for side in (16, 32):
-            yield from _two_lattices(side, blockings=2)
+        yield from _two_lattices(32, blockings=2)
 
 
 def _two_lattices(side: int, blockings: int) -> Iterator[Row]:
