@@ -6,11 +6,15 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
+from scipy.stats import chi2
 from scipy.stats import t as student
 
 from blockspin.errors import FitFailedError, ShapeError, TooFewSamplesError
 from blockspin.measurement import Measurement
 from blockspin.running.base import Running
+
+STRAIGHT = 0.1
+"""Level at which differences are refused to lie on a straight line."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +24,7 @@ class Bracket:
     Args:
         low: Last value of the parameter at which the sizes differ one way.
         high: First value at which they differ the other way.
-        crossing: Where they agree, on the straight line through the differences from low to high.
+        crossing: Where they agree, on a straight line through as many differences between low and high as lie on one.
     """
 
     low: float
@@ -47,8 +51,9 @@ def bracket(larger: Running, smaller: Running, name: str, *, level: float = 0.05
         FitFailedError: If there is no change of sign beyond errors, or more than one.
 
     Do not trust when:
-        Lattices are small: the crossing is shifted by corrections to scaling, which the error does not hold; follow it
-        with size (``corrections``).
+        Values are so far apart that differences bend between them: only as many as lie on a line within errors are
+        used, but two always do. Lattices are small: the crossing is shifted by corrections to scaling, which the error
+        does not hold; follow it with size (``corrections``).
 
     Source:
         binder1981.
@@ -74,10 +79,26 @@ def bracket(larger: Running, smaller: Running, name: str, *, level: float = 0.05
             "Take more samples, or a range that holds one fixed point.",
         )
     between = np.arange(told[changes[0]], told[changes[0] + 1] + 1)
-    where, error = _crossing(x[between], D[between], C[np.ix_(between, between)])
-    how = f"crossing of two sizes on a line through {len(between)} values, delta method"
+    near = _straight(between, x, D, C)
+    where, error = _crossing(x[near], D[near], C[np.ix_(near, near)])
+    how = f"crossing of two sizes on a line through {len(near)} values, delta method"
     unit = first.axis.unit
     return Bracket(float(x[between[0]]), float(x[between[-1]]), Measurement(where, error, unit, dof + 1, how, dof))
+
+
+def _straight(between: np.ndarray, x: np.ndarray, D: np.ndarray, C: np.ndarray) -> np.ndarray:
+    """Return the values around the crossing on which differences are not refused to lie on a straight line."""
+    near = between
+    while len(near) > 2:
+        part = C[np.ix_(near, near)]
+        X = np.stack([np.ones(len(near)), x[near] - x[near].mean()], 1)
+        weight = np.linalg.inv(part)
+        rest = D[near] - X @ np.linalg.solve(X.T @ weight @ X, X.T @ weight @ D[near])
+        if chi2.sf(rest @ weight @ rest, len(near) - 2) >= STRAIGHT:
+            break
+        where = _crossing(x[near], D[near], part)[0]
+        near = near[1:] if where - x[near[0]] > x[near[-1]] - where else near[:-1]
+    return near
 
 
 def _crossing(x: np.ndarray, D: np.ndarray, C: np.ndarray) -> tuple[float, float]:
