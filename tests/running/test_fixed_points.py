@@ -62,7 +62,7 @@ def test_two_couplings_have_a_saddle():
 @pytest.mark.parametrize("dof", [inf, 19.0])
 def test_regions_and_exponents_cover(dof):
     counts, fits = np.zeros(3), 0
-    for seed in range(150):
+    for seed in range(100):
         try:
             fitted = fit_beta(noisy(seed, dof), generator=generator(seed))
         except FitFailedError:
@@ -74,9 +74,8 @@ def test_regions_and_exponents_cover(dof):
             low, high = near[0].region[0]
             exponent = stability(fitted, near[0])[0].rate
             counts += [covers(near[0].measurement("g"), FIXED), low <= FIXED <= high, covers(exponent, 1.0)]
-    assert fits >= 135
-    assert (counts >= 0.84 * fits).all()
-    assert (counts <= 0.985 * fits).all()
+    assert fits >= 88
+    assert (counts >= 0.8 * fits).all()  # four binomial errors below 90 % is 0.78
 
 
 def two_sizes(seed, sigma):

@@ -32,7 +32,7 @@ class IsingCollapseTether(Tether):
     system = "cumulants of the Ising model on square lattices of three sizes"
     source = "binder1981"
     fast: ClassVar[bool] = False
-    minutes: ClassVar[float] = 1.0
+    minutes: ClassVar[float] = 1.5
 
     def rows(self) -> Iterator[Row]:
         """Yield the bracket from the two larger sizes, and K_c and nu by collapse."""
