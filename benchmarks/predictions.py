@@ -33,7 +33,7 @@ from blockspin.observables.base import accumulate
 from blockspin.organisms.char_transformer import CharTransformer
 from blockspin.run import run
 from blockspin.running.prediction import Places, Prediction, predict
-from blockspin.running.replicas import Replicas, together
+from blockspin.running.replicas import Replicas, halves_of, together
 from blockspin.running.scores import Scored, score
 from blockspin.running.validity import WHOLE, validity
 
@@ -228,12 +228,11 @@ def scores(made: Mapping[str, Prediction], axis, labels, positions, lengths, row
     for theory, prediction in made.items():
         running = together(axis, labels, [float(p) for p in positions], lengths, [row[theory] for row in rows])
         held = [rows[list(labels).index(label)][theory] for label in prediction.places.labels]
-        halves = np.array([[[r.halves(n)[i] for n in prediction.names] for r in held] for i in (0, 1)])
         found: Scored | None = None
         reason = ""
         try:
-            found = score(prediction, running, halves=halves)
-        except (BlockspinError, KeyError) as refused:
+            found = score(prediction, running, halves=halves_of(held, prediction.names))
+        except BlockspinError as refused:
             reason = str(refused)
         tell(theory, None if found is None else found.to_dict(), reason)
 

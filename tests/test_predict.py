@@ -188,3 +188,12 @@ def test_a_geometry_with_distances_is_given_to_a_theory_that_takes_one():
     assert couplings_run.suited("gaussian-precision", field) == GaussianPrecision(geometry=Chain(4))
     plain = Ensemble.of(field.values)
     assert couplings_run.suited("gaussian-precision", plain) == GaussianPrecision()
+
+
+def test_a_configuration_is_carried_out_first(finished, folder, monkeypatch, capsys):
+    seen = []
+    monkeypatch.setattr("blockspin.run.run", lambda config: seen.append(config) or folder)
+    assert command(finished / "config.toml", as_json=True) == 0
+    assert len(seen) == 1
+    assert json.loads(capsys.readouterr().out.rpartition("}")[0] + "}")["hash"]
+    assert (folder / "predictions.json").exists()

@@ -19,6 +19,7 @@ from blockspin.errors import BlockspinError, RunFolderError, TooFewSamplesError,
 from blockspin.flow import Direction
 from blockspin.run_folder import write_json
 from blockspin.running.prediction import Forecast, Places, Prediction, predict
+from blockspin.running.replicas import Replicas, halves_of
 from blockspin.running.scores import LEVEL, Scored, score
 from blockspin.running.validity import WHOLE
 
@@ -174,12 +175,8 @@ def _theories(rows: Sequence[Rows]) -> list[str]:
 def _scored(ladder: Ladder, rows: Sequence[Rows], theory: str, prediction: Prediction, level: float) -> Scored:
     scales = list(range(len(ladder.labels)))
     running = ladder.running(scales, rows, theory, WHOLE)
-    halves = np.full((2, len(prediction.places.labels), len(prediction.names)), np.nan)
-    for h, label in enumerate(prediction.places.labels):
-        replicas = rows[ladder.labels.index(label)].get((theory, WHOLE))
-        for k, name in enumerate(prediction.names):
-            if replicas is not None and name in replicas.values:
-                halves[:, h, k] = replicas.halves(name)
+    held = [rows[ladder.labels.index(label)] for label in prediction.places.labels]
+    halves = halves_of([row.get((theory, WHOLE), Replicas()) for row in held], prediction.names)
     return score(prediction, running, halves=halves, level=level)
 
 

@@ -1,5 +1,8 @@
 """Predictions: nominal coverage where the theory is known, wider with distance, honest beside the baselines."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -17,11 +20,21 @@ from families import (
 )
 from scipy.stats import binom
 
-from blockspin.errors import FitFailedError, TooFewSamplesError
+from blockspin.couplings.gaussian_precision import GaussianPrecision
+from blockspin.couplings.kernel_exponent import KernelExponent
+from blockspin.ensemble import group_of
+from blockspin.errors import FitFailedError, ShapeError, TooFewSamplesError
+from blockspin.flow import Axis
+from blockspin.flows.iterate import iterate
+from blockspin.observables.base import accumulate
+from blockspin.running.assembled import running_of_flow
 from blockspin.running.baselines import NoRunning, PowerLaw
 from blockspin.running.curves import EFFECTIVE, Linear, Relaxation, Scaling, Stated
 from blockspin.running.prediction import COUNT, LENGTH, RATIO, coordinate_of, predict
+from blockspin.running.replicas import Replicas, halves_of, together
 from blockspin.running.scores import BETTER, CANNOT_TELL, FREE, NOT_BETTER, score
+from blockspin.schemes.block_average import BlockAverage
+from blockspin.sources.gaussian_field import GaussianField
 from blockspin.theory.gaussian_model import mass_after_shell
 from blockspin.theory.ising_ring import zero_field_coupling
 from blockspin.theory.kernel_regression_rg import power_law_ridge
@@ -185,8 +198,6 @@ def test_a_coupling_that_is_missing_gets_no_number_and_a_reason():
     values, C = running.values.clone(), running.covariance.clone()
     values[2:4] = torch.nan
     C[2:4], C[:, 2:4] = torch.nan, torch.nan
-    from dataclasses import replace
-
     made = predict(*split(replace(running, values=values, covariance=C), [0, 1]))
     assert np.isnan(made.theory.values).all()
     assert "g" in made.theory.reasons
@@ -194,3 +205,38 @@ def test_a_coupling_that_is_missing_gets_no_number_and_a_reason():
 
 def test_effective_curves_have_names_of_their_own():
     assert len({curve.name for curve in EFFECTIVE}) == len(EFFECTIVE)
+
+
+# --- replicas ---------------------------------------------------------------------------------------------------------
+
+
+def test_replicas_put_together_are_the_running_of_the_same_states():
+    """The slow way, a scale at a time and through plain values, against the joint jackknife of the record."""
+    field = GaussianField(shape=(16,), mass=0.5).sample(200, generator=torch.Generator().manual_seed(0))
+    flow = iterate((field, field), BlockAverage(b=2), generator=torch.Generator(), steps=2)
+    estimator = GaussianPrecision()
+    joint = running_of_flow(flow, estimator, groups=10)
+    group, rows = group_of(field.units, 10), []
+    for scale in flow:
+        parts = [scale.ensemble.select((group == g).nonzero().flatten()) for g in range(10)]
+        row = Replicas.of(estimator, [accumulate(estimator.monoid, part) for part in parts])
+        rows.append(Replicas.from_dict(json.loads(json.dumps(row.to_dict()))))
+    lengths = [float(scale.log_length) for scale in flow]
+    found = together(flow.axis, flow.labels, [0.0, 1.0, 2.0], lengths, rows)
+    assert found.names == joint.names == ("diagonal",)
+    assert torch.allclose(found.values, joint.values, rtol=1e-12)
+    assert torch.allclose(found.covariance, joint.covariance, rtol=1e-9)
+    assert [g.p_value for g in found.goodness] == [g.p_value for g in joint.goodness]
+    first, second = halves_of(rows, ("diagonal", "none"))
+    assert first[:, 0] + second[:, 0] == pytest.approx(2 * joint.values[:, 0].numpy(), rel=0.05)
+    assert np.isnan(first[:, 1]).all()
+
+
+def test_what_an_estimator_refuses_is_kept_as_the_reason():
+    field = GaussianField(shape=(16,), mass=0.5).sample(40, generator=torch.Generator().manual_seed(0))
+    states = [accumulate(KernelExponent().monoid, field)] * 4
+    row = Replicas.of(KernelExponent(), states)
+    assert not row.values
+    assert "ends before" in row.reason
+    with pytest.raises(ShapeError, match="ends before"):
+        together(Axis("depth"), ["a"], [0.0], [float("nan")], [row])

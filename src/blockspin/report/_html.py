@@ -75,7 +75,7 @@ def number(row: Mapping[str, Any] | None) -> str:
 
 def nice(unit: str) -> str:
     """Return a unit with raised powers."""
-    return unit.replace("^2", "²").replace("^3", "³")
+    return unit.replace("^-2", "⁻²").replace("^2", "²").replace("^3", "³")
 
 
 def with_error(value: float, error: float | None) -> str:

@@ -18,6 +18,8 @@ SIGNS = {"better": "●", "not better": "▲", "cannot tell": "○"}
 STYLES = (("var:open", "dot"), ("var:out", "dash"), ("var:in", "dashdot"))
 FEW = 4
 """Entries of one table of couplings that are drawn; all are in the table."""
+TINY = 1e-100
+"""Chances below this are not told apart."""
 BODY = """
 <p>A coupling is a parameter of an effective theory that was assumed; it means what it says where the theory fits.
 Fields have unit mean variance, so that scales can be compared. Observables are predicted alike and assume nothing.</p>
@@ -49,7 +51,7 @@ their {{ level }} % intervals.</p>
 <p><span class="chip {{ row.verdict|replace(" ", "-") }}">{{ signs[row.verdict] }} {{ row.verdict }}</span>
 <code>{{ row.theory }}</code> {{ row.where }}: {{ row.statement }}</p>
 {% if row.fired %}<ul>{% for check in row.fired %}
-<li><code>{{ check.scale }}</code>{{ check.part }}: {{ check.what }}{{ check.off }}, p = {{ check.chance }} after
+<li><code>{{ check.scale }}</code>{{ check.part }}: {{ check.what }}{{ check.off }}, {{ check.chance }} after
 all tests</li>{% endfor %}</ul>{% endif %}
 {% else %}<p>No theory could be tested.</p>{% endfor %}
 <h3>Couplings at every scale</h3>
@@ -132,7 +134,7 @@ def _held(row: Mapping[str, Any]) -> dict[str, Any]:
         {
             **check,
             "part": "" if check["slice"] == "all" else f" on {check['slice']}",
-            "chance": f"{check['adjusted']:.1g}",
+            "chance": _chance(check["adjusted"]),
             "off": "" if check["deviation"] is None else f" {check['deviation']:+.1f} errors off".replace("-", "−"),
         }
         for check in fired[: 2 * FEW]
@@ -152,10 +154,18 @@ def _fit(row: Mapping[str, Any]) -> str:
     if row["goodness"]:
         g = row["goodness"]
         score = g["score"]["value"]
-        p = "" if g["p_value"] is None else f", p = {g['p_value']:.2g}"
-        parts.append(f"{g['name']} {'unknown' if score is None else format(score, '.4g')}{p}")
+        p = "" if g["p_value"] is None else f", {_chance(g['p_value'])}"
+        parts.append(f"{g['name']} {'unknown' if score is None else _number(score)}{p}")
     parts += [f"{name} {value:g}" for name, value in row["notes"].items() if value is not None]
-    return "; ".join([*parts, *([row["reason"]] if row["reason"] else [])]).replace("-", "−") or "no theory assumed"
+    return "; ".join([*parts, *([row["reason"]] if row["reason"] else [])]) or "no theory assumed"
+
+
+def _number(x: float) -> str:
+    return f"{x:.4g}".replace("-", "−")
+
+
+def _chance(p: float) -> str:
+    return f"p = {p:.1g}" if p >= TINY else "p below 1e−100"
 
 
 def _plots(table: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[Markup]:

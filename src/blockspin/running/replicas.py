@@ -114,6 +114,24 @@ def _scalars(numbers: Mapping[str, Tensor], estimator: Estimator) -> dict[str, t
     return scalars({key: tensor for key, tensor in numbers.items() if tensor.numel() <= LARGEST}, estimator)
 
 
+def halves_of(rows: Sequence[Replicas], names: Sequence[str]) -> np.ndarray:
+    """Return couplings of several scales from either half of the groups, NaN where there is none.
+
+    Args:
+        rows: One a scale.
+        names: The couplings.
+
+    Returns:
+        [2, scales, couplings].
+    """
+    found = np.full((2, len(rows), len(names)), np.nan)
+    for at in np.ndindex(len(rows), len(names)):
+        row, name = rows[at[0]], names[at[1]]
+        if name in row.values:
+            found[:, *at] = row.halves(name)
+    return found
+
+
 def together(
     axis: Axis, labels: Sequence[str], positions: Sequence[float], lengths: Sequence[float], rows: Sequence[Replicas]
 ) -> Running:
@@ -133,8 +151,10 @@ def together(
     units = {name: unit for row in rows for name, unit in row.units.items()}
     groups = {len(rest) for row in rows for rest in row.replicas.values()}
     if not groups:
-        reasons = dict.fromkeys(row.reason for row in rows if row.reason)
-        raise ShapeError(f"no coupling exists at any of {len(rows)} scales ({'; '.join(reasons)})", "Look at others.")
+        reasons = list(dict.fromkeys(row.reason for row in rows if row.reason))
+        more = f", and {len(reasons) - 1} more reasons" if len(reasons) > 1 else ""
+        what = f"no coupling exists at any of {len(rows)} scales ({''.join(reasons[:1])}{more})"
+        raise ShapeError(what, "Look at other scales.")
     if len(groups) != 1:
         raise ShapeError(f"couplings of {sorted(groups)} groups", "Measure every scale over the same groups.")
     (count,) = groups

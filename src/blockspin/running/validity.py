@@ -19,6 +19,8 @@ from blockspin.running.prediction import Places, coordinate_of, coordinates
 WHOLE = "all"
 """The slice that is the whole of the data."""
 LEVEL = 0.05
+TINY = 1e-100
+"""Chances below this are not told apart."""
 FEWEST = 5
 """Scales from which the effective theory is tested: four of them say what the fifth should be."""
 GOODNESS = "goodness of fit"
@@ -209,6 +211,6 @@ def _verdict(checks: tuple[Check, ...], untested: list[str], level: float) -> Va
     part = "" if len(slices) == 1 else f" on {'the whole' if first.slice == WHOLE else first.slice}"
     text = (
         f"The theory fails in {len(fired)} of {len(checks)} tests, most clearly at {first.scale}{part} by its "
-        f"{first.what} (p = {first.adjusted:.1g} after all tests)."
+        f"{first.what} (p {f'= {first.adjusted:.1g}' if first.adjusted > TINY else f'below {TINY:g}'} after all tests)."
     )
     return Validity(Verdict.NO, text, checks, tuple(untested))
