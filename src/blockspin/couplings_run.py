@@ -15,6 +15,7 @@ from blockspin.ensemble import Ensemble, group_of
 from blockspin.errors import BlockspinError, UnknownNameError
 from blockspin.flow import Flow
 from blockspin.flows.rescaling import unit_variance
+from blockspin.geometry import Unordered
 from blockspin.measurement import Measurement
 from blockspin.observables.base import Estimator, Monoid, State, accumulate
 from blockspin.prediction_run import by_default
@@ -27,6 +28,8 @@ from blockspin.study import DATA, Study
 OFF = "off"
 SUITED = ("gaussian-precision", "kernel-exponent", "effective-action")
 """Couplings of one real field that need no choice; those of them that are registered are measured by default."""
+UNSIGNED = {"effective-action": {"operators": ("mass", "quartic", "product")}}
+"""Options on unordered sites, whose frame are principal modes: their signs mean nothing, and would run at random."""
 OBSERVED = ("participation-ratio", "cumulants")
 """Observables that are predicted like couplings, but make no assumption that could fail."""
 LARGEST = 1024
@@ -132,7 +135,8 @@ def suited(name: str, field: Ensemble) -> Estimator | str:
     takes, on = {item.name for item in fields(cls)}, getattr(cls, "on", None)
     try:
         if on is not None:
-            return on(field)
+            unordered = isinstance(field.geometry, Unordered)
+            return on(field, **(UNSIGNED.get(name, {}) if unordered else {}))
     except BlockspinError as reason:
         return str(reason)
     try:

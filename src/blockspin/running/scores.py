@@ -57,7 +57,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Score:
-    """How one model did on the points that every model it is compared with predicts.
+    """How one model did on the points that both it and the theory predict.
 
     Args:
         model: Its name.
