@@ -43,24 +43,20 @@ def explicit_controls(explicit: Flow, *, generator: torch.Generator) -> dict[str
     return {name: _changed(name, explicit, change) for name, change in changes.items()}
 
 
-def gaussian_copy(flow: Flow, *, generator: torch.Generator) -> Flow:
-    r"""Return Gaussian fields of the covariances of a flow's ensembles over the same inputs, cumulants all zero.
+def gaussian_copy(scale: Scale, *, generator: torch.Generator) -> Scale:
+    r"""Return a Gaussian field of the covariance of a scale's ensemble, cumulants beyond the second all zero.
 
-    Rows :math:`G X / \sqrt n` with the centred field X and G of independent normal numbers. Scales without an ensemble
-    are left out.
+    Rows :math:`G X / \sqrt n` with the centred field X and G of independent normal numbers.
 
     Args:
-        flow: Its scales carry samples.
-        generator: Randomness of the fields.
+        scale: It carries samples.
+        generator: Randomness of the field.
     """
-    scales = []
-    for scale in flow:
-        if scale.ensemble is not None:
-            field = scale.ensemble.values.flatten(1)
-            drawn = torch.randn(len(field), len(field), dtype=field.dtype, generator=generator) / len(field) ** 0.5
-            copy = (drawn @ (field - field.mean(0))).reshape(scale.ensemble.values.shape)
-            scales.append(Scale(scale.position, scale.label, scale.log_length, scale.ensemble.with_values(copy)))
-    return Flow("Gaussian of equal covariance", flow.axis, tuple(scales))
+    values = scale.ensemble.values
+    field, n = values.flatten(1), len(values)
+    drawn = torch.randn(n, n, dtype=field.dtype, generator=generator) / n**0.5
+    copy = (drawn @ (field - field.mean(0))).reshape(values.shape)
+    return Scale(scale.position, scale.label, scale.log_length, scale.ensemble.with_values(copy))
 
 
 def _unordered(level: Ensemble, field: torch.Tensor) -> Ensemble:

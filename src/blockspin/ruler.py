@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -13,7 +13,7 @@ from blockspin.engine.in_memory import EnsemblePass
 from blockspin.engine.measure import Measured, Progress, measure
 from blockspin.ensemble import Ensemble
 from blockspin.errors import BlockspinError
-from blockspin.flow import Flow
+from blockspin.flow import Flow, Scale
 from blockspin.measurement import Measurement
 from blockspin.registry import member
 from blockspin.schemes.base import LiftingMap
@@ -57,11 +57,11 @@ class Ruler:
         update(numbers, self.similarities(levels))
         return flow.with_measurements(numbers)
 
-    def alone(self, flow: Flow, keys: Sequence[str] = SINGLE) -> Flow:
-        """Return a flow with numbers of each of its ensembles by itself."""
-        fields = {scale.label: scale.ensemble for scale in flow if scale.ensemble is not None}
-        tasks = [Task(member("observables", key)(), (label,)) for label in fields for key in keys]
-        return flow.with_measurements({names[0]: found for names, found in self._measure(fields, tasks).items()})
+    def alone(self, scale: Scale, keys: Sequence[str] = SINGLE) -> Scale:
+        """Return a scale with numbers of its ensemble by itself, and without that ensemble."""
+        tasks = [Task(member("observables", key)(), (scale.label,)) for key in keys]
+        found = self._measure({scale.label: scale.ensemble}, tasks).get((scale.label,), {})
+        return replace(scale, ensemble=None).with_measurements(found)
 
     def similarities(self, ensembles: Mapping[str, Ensemble]) -> Numbers:
         """Return the debiased CKA of every point with the one before it, by label."""

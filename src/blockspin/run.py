@@ -31,6 +31,7 @@ from blockspin.summary import answers_file
 from blockspin.training_run import trajectory
 
 QUESTION, GAUSSIAN = "retrace", "gaussian-enough"
+COPY = "Gaussian of equal covariance"
 
 
 def run(config: RunConfig, *, folder: Path | None = None, resume: bool = False, shared: Path | None = None) -> Path:
@@ -137,8 +138,11 @@ def carry_out(study: Study, folder: Path, merged: Sequence[str] = ()) -> None:
 def _gaussian(study: Study, network: Flow, untrained: Flow) -> tuple[list[Answer], list[str]]:
     """Ask where the Gaussian theory is enough, of the numbers that the passes left; or say why it was not asked."""
     with study.steps.step("asking where the Gaussian theory is enough"):
-        copy = study.ruler().alone(gaussian_copy(network, generator=study.generator(7)), ("cumulants", "negentropy"))
-        controls = {untrained.name: untrained, copy.name: copy}
+        ruler, draws = study.ruler(), study.generator(7)
+        copies = tuple(  # one at a time, so that one is in memory
+            ruler.alone(gaussian_copy(scale, generator=draws), ("cumulants", "negentropy")) for scale in network
+        )
+        controls = {untrained.name: untrained, COPY: Flow(COPY, network.axis, copies)}
         try:
             question = member("questions", GAUSSIAN)()
             return [question.ask(network, controls=controls, generator=study.generator(8))], []
