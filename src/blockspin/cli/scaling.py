@@ -28,7 +28,8 @@ def command(
 ) -> int:
     """Fit a power law to the losses of runs and predict the largest.
 
-    The law is L(N) = E + A N^-alpha, E being what no size reduces; runs are independent. Says whether it is a law of that form, has a break, or cannot be told.
+    The law is L(N) = E + A N^-alpha, E being what no size reduces; runs are independent. Says whether losses follow
+    such a law, have a break, or cannot tell.
 
     Args:
         table: A CSV file with a header and one row a run; several seeds a size.
