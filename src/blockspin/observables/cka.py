@@ -51,8 +51,8 @@ class Cka(Observable, SubsetEstimator):
     :math:`\operatorname{tr}(C_{xy} C_{yx}) / \sqrt{\operatorname{tr} C_{xx}^2 \operatorname{tr} C_{yy}^2}`.
 
     With targets as the second field it is the kernel-target alignment, centred and debiased: 1 where the kernel is that
-    of the targets. ``flows.training`` carries it as "cka/with_target"; the plain alignment of cortes2012 is this one
-    without the debiasing, and too large by about (effective number of directions) / n.
+    of the targets. A run on checkpoints carries it as "cka/with_target". The alignment of cortes2012 is this one
+    without the debiasing, and too large by about :math:`\sqrt{P P'} / n` for participation ratios P, P' far below n.
 
     Evaluated on at most ``limit`` units drawn by hash, one sample of each: repeated samples would put back the
     diagonal that the estimate leaves out. For the same reason its error comes from halves without replacement. Kernels
