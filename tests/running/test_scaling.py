@@ -69,6 +69,15 @@ def test_holms_correction_and_what_may_be_called_relevant():
     assert classified([exponent(np.nan, np.nan)]) == (Relevance.CANNOT_TELL,)
 
 
+def test_marginal_directions_are_called_something_at_the_nominal_rate():
+    rng, alarms = np.random.default_rng(0), 0
+    for _ in range(1000):
+        errors = 0.1 * np.sqrt(rng.chisquare(19, 3) / 19)
+        marginal = [exponent(0.1 * z, e) for z, e in zip(rng.standard_normal(3), errors, strict=True)]
+        alarms += set(classified(marginal)) != {Relevance.CANNOT_TELL}
+    assert 25 <= alarms <= 67  # 5 % of a thousand: one-sided 1 % above, four binomial errors below is 22
+
+
 def test_scaling_dimensions():
     assert dimension_of(exponent(1.875, 0.01), 2).value == pytest.approx(1 / 8)
     with pytest.raises(ShapeError):
@@ -101,7 +110,7 @@ def test_beta_of_a_flow_in_depth_has_rates_not_relevance():
 def test_no_even_direction_of_white_noise_is_called_relevant():
     alarms, field = 0, 0
     for seed in range(200):
-        spins = torch.randn(1000, 64, generator=generator(seed)).sign()
+        spins = torch.randint(2, (1000, 64), generator=generator(seed)).float() * 2 - 1
         fine = Ensemble.of(spins, Grid((8, 8)))
         found = step_exponents(*blocked(fine, (8, 8), 3, 1, seed), 2)
         even = [e for e in found if e.sector == "even"]

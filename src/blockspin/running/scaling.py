@@ -116,6 +116,9 @@ def _eigenvalue_slopes(beta: BetaFunction, g: np.ndarray, left: np.ndarray, righ
 def step_exponents(estimator: Estimator, states: Sequence[State], b: float) -> tuple[Exponent, ...]:
     """Return the eigenvalues of the matrices of a step, sector by sector, with errors of the delete-group jackknife.
 
+    Real ones, in order of their modulus: complex pairs have no rate of their own and are not among them. A sector
+    without a matrix, in all groups' states or with some group left out, has none.
+
     Args:
         estimator: Gives "matrix_even" and "matrix_odd" (Swendsen's) from pairs (coarse, fine).
         states: The state of each group of units.
