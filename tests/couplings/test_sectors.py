@@ -66,16 +66,20 @@ def test_strengths_are_mean_squares_of_the_planted_couplings():
 
 
 @pytest.mark.slow
-def test_intervals_hold_zero_where_nothing_crosses():
-    coupling = Sectors(LABELS)
+@pytest.mark.parametrize("across", [0.0, 0.2])
+def test_intervals_cover(across):
+    coupling, truth = Sectors(LABELS), across**2 / 6
 
     def interval(seed: int) -> tuple[float, float]:
-        low, high = jackknife(coupling, group_states(coupling, drawn(0.0, 400, seed), chain=False))["cross"].interval(
-            0.9
-        )
+        states = group_states(coupling, drawn(across, 800, seed), chain=False)
+        low, high = jackknife(coupling, states)["cross"].interval(0.9)
         return low[0], high[0]
 
-    assert within_binomial(covered(interval, 0.0), 200, 0.9)
+    found = covered(interval, truth)
+    if across:
+        assert within_binomial(found, 200, 0.9)
+    else:  # a product of two numbers without mean: the jackknife's error is too large by the root of two
+        assert found >= 180
 
 
 def test_partial_correlations_are_those_of_the_law():
