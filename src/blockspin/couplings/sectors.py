@@ -31,8 +31,8 @@ class Sectors(Coupling):
     The coupling of two sites is their correlation at given values of all others, :math:`r_{ij} = -A_{ij} / \sqrt{A_{ii}
     A_{jj}}` with A the inverse covariance. Strengths are means of its square over pairs, estimated as the product of
     two estimates from either half of the units, which share no noise: zero on average, of either sign, where there is
-    no coupling, whatever the law of the field. There its error is too large by about the root of two, as the jackknife's
-    is for products of two numbers without mean.
+    no coupling, whatever the law of the field. There its error is too large by about the root of two, as the
+    jackknife's is for products of two numbers without mean.
 
     .. math:: S_{ab} = \frac{1}{|a||b|} \sum_{i \in a, j \in b} r^{(1)}_{ij} r^{(2)}_{ij}
 
