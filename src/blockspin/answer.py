@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -16,6 +16,14 @@ class Verdict(Enum):
     YES = "yes"
     NO = "no"
     CANNOT_TELL = "cannot tell"
+
+    @classmethod
+    def of_all(cls, verdicts: Iterable[Verdict]) -> Verdict:
+        """Return no where any verdict is no, yes where all are yes, and else that one cannot tell."""
+        found = set(verdicts)
+        if cls.NO in found:
+            return cls.NO
+        return cls.YES if found == {cls.YES} else cls.CANNOT_TELL
 
 
 class Light(Enum):

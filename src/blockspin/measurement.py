@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import floor, inf, log10
+from math import floor, inf, isnan, log10, nan
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,25 @@ class Measurement:
         count = {key: inf if row[key] is None else row[key] for key in ("n_eff", "dof")}
         value, error = (np.array(row[key], dtype=float) for key in ("value", "error"))
         return cls(value, error, row["unit"], count["n_eff"], row["how"], count["dof"])
+
+
+def holm(chances: Sequence[float], looks: int = 0) -> list[float]:
+    """Return p-values corrected for their number, whatever their dependence; NaN stays, and counts as a look.
+
+    Args:
+        chances: The p-values.
+        looks: How many things were looked at in all, where more than those given.
+
+    Source:
+        holm1979.
+    """
+    total = max(looks, len(chances))
+    order = sorted((p, k) for k, p in enumerate(chances) if not isnan(p))
+    adjusted, largest = [nan] * len(chances), 0.0
+    for rank, (p, k) in enumerate(order):
+        largest = max(largest, min(1.0, p * (total - rank)))
+        adjusted[k] = largest
+    return adjusted
 
 
 def _plain(x: Any) -> Any:

@@ -10,9 +10,10 @@ from blockspin import Ensemble, Flow, Measurement, Scale
 from blockspin.answer import Light
 from blockspin.errors import AlignmentError
 from blockspin.flow import Axis
+from blockspin.measurement import holm
 from blockspin.questions._lines import line
 from blockspin.questions._tails import gaussian_exponent, tail_of
-from blockspin.questions.comparison import chance_beyond, departures, holm
+from blockspin.questions.comparison import chance_beyond, departures
 from blockspin.questions.diagnosis import Evidence, diagnose, failing
 
 KEY = "kernel/overlap"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, isnan, nan, sqrt
 
@@ -11,7 +10,7 @@ from scipy.stats import t as student
 
 from blockspin.errors import AlignmentError
 from blockspin.flow import Flow
-from blockspin.measurement import Measurement
+from blockspin.measurement import Measurement, holm
 
 ROUNDING = 1e-9
 """Numbers without errors agree if they do to this share of the larger."""
@@ -97,19 +96,6 @@ def departures(measured: Flow, theory: Flow) -> tuple[Departure, ...]:
         Departure(r.label, r.position, r.key, r.measured, r.expected, r.chance, p)
         for r, p in zip(found, adjusted, strict=True)
     )
-
-
-def holm(chances: Sequence[float]) -> list[float]:
-    """Return p-values corrected for their number, whatever their dependence; NaN stays, and counts as a look.
-
-    Source: holm1979.
-    """
-    order = sorted((p, k) for k, p in enumerate(chances) if not isnan(p))
-    adjusted, largest = [nan] * len(chances), 0.0
-    for rank, (p, k) in enumerate(order):
-        largest = max(largest, min(1.0, p * (len(chances) - rank)))
-        adjusted[k] = largest
-    return adjusted
 
 
 def chance_beyond(size: float, error: float, dof: float, within: float = 0.0) -> float:

@@ -11,10 +11,10 @@ import torch
 from blockspin.answer import Answer, Assumption, Light, Verdict
 from blockspin.errors import BlockspinError, ConfigError, TooFewSamplesError
 from blockspin.flow import Flow, Scale, log_slope
-from blockspin.measurement import Measurement
+from blockspin.measurement import Measurement, holm
 from blockspin.questions._tails import Tail, tails_of
 from blockspin.questions.base import Question
-from blockspin.questions.comparison import Departure, chance_beyond, departures, holm
+from blockspin.questions.comparison import Departure, chance_beyond, departures
 from blockspin.questions.diagnosis import Evidence, diagnose, failing
 from blockspin.registry import register
 
@@ -110,7 +110,7 @@ class GaussianEnough(Question):
         causes = diagnose(found, implicit, given, self.level)
         return Answer(
             self.name,
-            _overall(list(verdicts.values())),
+            Verdict.of_all(verdicts.values()),
             self._statement(looks, verdicts, implicit, failing(causes)),
             {f"{look.label}: {look.key}": look.number for look in looks}
             | {f"{label}: tail exponent": tail.exponent for label, tail in tails.items()}
@@ -149,7 +149,7 @@ class GaussianEnough(Question):
         for label, tail in tails.items():
             if (label, "sites") in parts and tail.below(4, self.level / len(tails)):
                 parts[label, "sites"].append(Verdict.NO)
-        return {part: _overall(found) for part, found in parts.items()}
+        return {part: Verdict.of_all(found) for part, found in parts.items()}
 
     def _statement(
         self, looks: Sequence[Look], verdicts: Mapping[tuple[str, str], Verdict], flow: Flow, fails: Sequence[str]
@@ -211,12 +211,6 @@ class Look:
 def _size(key: str, number: Measurement) -> float:
     """Return how large a number is; a negentropy below zero is noise."""
     return max(number.value, 0.0) if key.startswith("negentropy") else abs(number.value)
-
-
-def _overall(verdicts: Sequence[Verdict]) -> Verdict:
-    if Verdict.NO in verdicts:
-        return Verdict.NO
-    return Verdict.YES if all(item is Verdict.YES for item in verdicts) else Verdict.CANNOT_TELL
 
 
 def _wick(flow: Flow) -> Flow:

@@ -12,9 +12,9 @@ import torch
 from blockspin.answer import Answer, Assumption, Light, Verdict
 from blockspin.errors import ConfigError, TooFewSamplesError
 from blockspin.flow import Flow
-from blockspin.measurement import Measurement
+from blockspin.measurement import Measurement, holm
 from blockspin.questions.base import Question
-from blockspin.questions.comparison import chance_beyond, holm
+from blockspin.questions.comparison import chance_beyond
 from blockspin.registry import register
 
 KEY = "cka/similarity"

@@ -87,7 +87,7 @@ class TheoryHolds(Question):
         }
         return Answer(
             self.name,
-            _overall(list(verdicts.values())),
+            Verdict.of_all(verdicts.values()),
             _statement(found, verdicts, explicit, failing(causes)),
             rows,
             beside,
@@ -107,12 +107,6 @@ def _size(found: Sequence[Departure], key: str) -> float:
     """Return the largest size of a number in the theory; where that says zero, of what was measured."""
     own = [row for row in found if row.key == key]
     return max(abs(row.expected.value) for row in own) or max(abs(row.measured.value) for row in own)
-
-
-def _overall(verdicts: Sequence[Verdict]) -> Verdict:
-    if Verdict.NO in verdicts:
-        return Verdict.NO
-    return Verdict.YES if all(item is Verdict.YES for item in verdicts) else Verdict.CANNOT_TELL
 
 
 def _statement(found: Sequence[Departure], verdicts: Mapping[str, Verdict], theory: Flow, fails: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from scipy.stats import t as student
 from blockspin.answer import Verdict
 from blockspin.engine.errorbars import leave_one_out, merged
 from blockspin.errors import FitFailedError, ShapeError
-from blockspin.measurement import Measurement
+from blockspin.measurement import Measurement, holm
 from blockspin.observables.base import Estimator, State
 from blockspin.running.beta_function import BetaFunction
 from blockspin.running.fixed_points import FixedPoint
@@ -181,17 +181,17 @@ def classified(exponents: Sequence[Exponent], *, level: float = 0.05, looks: int
     Source:
         holm1979.
     """
-    p = np.array([exponent.p_value() for exponent in exponents])
-    order = np.argsort(p, kind="stable")
-    total = max(looks, len(p))
-    kinds = [Relevance.CANNOT_TELL] * len(p)
-    for rank, k in enumerate(order):
-        if p[k] > level / (total - rank):
-            break
-        named = (Relevance.RELEVANT, Relevance.IRRELEVANT)
-        rates = (Relevance.GROWING, Relevance.DECAYING)
-        kinds[k] = (named if exponents[k].coarsening else rates)[0 if exponents[k].grows else 1]
-    return tuple(kinds)
+    adjusted = holm([exponent.p_value() for exponent in exponents], looks)
+    return tuple(
+        _kind(exponent) if p <= level else Relevance.CANNOT_TELL
+        for exponent, p in zip(exponents, adjusted, strict=True)
+    )
+
+
+def _kind(exponent: Exponent) -> Relevance:
+    if exponent.coarsening:
+        return Relevance.RELEVANT if exponent.grows else Relevance.IRRELEVANT
+    return Relevance.GROWING if exponent.grows else Relevance.DECAYING
 
 
 def dimension_of(exponent: Exponent, dimension: int) -> Measurement:

@@ -11,6 +11,7 @@ from scipy.stats import t as student
 
 from blockspin.answer import Verdict
 from blockspin.errors import BlockspinError, TooFewSamplesError
+from blockspin.measurement import holm
 from blockspin.running._extrapolated import chosen, difference, fitted, weights
 from blockspin.running.base import Running
 from blockspin.running.curves import EFFECTIVE, Curve, Stated
@@ -122,7 +123,7 @@ def validity(slices: Mapping[str, Running], theory: Stated | Curve | None = None
         except (BlockspinError, np.linalg.LinAlgError):
             tested[key] = []  # too few scales are left to test the others
     rest = [check for row in tested.values() for check in row]
-    return _verdict(_holm([*checks, *out, *rest], level), untested, level)
+    return _verdict(_corrected([*checks, *out, *rest], level), untested, level)
 
 
 def _goodness(slices: Mapping[str, Running]) -> list[Check]:
@@ -189,14 +190,10 @@ def _deviations(x: np.ndarray, y: np.ndarray, C: np.ndarray, curve: Curve) -> tu
     return z, weight * (y - curve.predict(x, y, weight, x)[0]) * missed
 
 
-def _holm(checks: list[Check], level: float) -> tuple[Check, ...]:
-    order = sorted(range(len(checks)), key=lambda i: checks[i].p_value)
-    rows, largest = list(checks), 0.0
-    for rank, i in enumerate(order):
-        largest = max(largest, min(1.0, checks[i].p_value * (len(checks) - rank)))
-        c = checks[i]
-        rows[i] = replace(c, adjusted=largest, fired=largest < level)
-    return tuple(rows)
+def _corrected(checks: list[Check], level: float) -> tuple[Check, ...]:
+    """Correct the p-values of checks for their number."""
+    adjusted = holm([check.p_value for check in checks])
+    return tuple(replace(c, adjusted=p, fired=p < level) for c, p in zip(checks, adjusted, strict=True))
 
 
 def _verdict(checks: tuple[Check, ...], untested: list[str], level: float) -> Validity:
