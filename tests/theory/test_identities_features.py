@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 
-from blockspin.theory import bayesian_renormalization, learning_coefficient, linear_features
+from blockspin.theory import bayesian_renormalization, four_point, learning_coefficient, linear_features
 from blockspin.theory.feature_learning import kernel_shift
 from blockspin.theory.gaussian_average import hermite_rule
 from blockspin.theory.kernel_adaptation import TwoLayers, adapted
+from blockspin.theory.kernel_regression_rg import learnability_cut
 from blockspin.theory.noisy_training import gaussian_mean, hidden_moments, width_correction
 
 X = np.array([[1.0, 0, 0, 0], [0, 1, 0, 0], [1, 1, 1, 0], [1, -1, 0.5, 0]])
@@ -29,6 +31,34 @@ def test_vertex_of_linear_units_is_two_pairings_and_a_third_of_the_cumulant():
     assert pytest.approx(pairings, abs=1e-12) == V
     U = 3 * np.einsum("aabb->ab", V) - np.einsum("aabb->ab", V)  # any one input: three equal pairings
     assert np.diag(U) == pytest.approx(2 * np.diag(K) ** 2 * 2)
+
+
+def test_vertex_of_one_layer_is_that_of_criticality_of_learned_kernels_and_of_noisy_training():
+    """Pairs of a layer's Gaussian preactivations, or its weights in full: the same vertex, and the same cumulant."""
+    x = np.array([[0.8, -0.3], [0.1, 1.1], [-0.6, 0.5]])
+    z, w = hermite_rule(2, 60)
+    K, V = hidden_moments(np.tanh(z @ x.T / 2**0.5), w)
+    fresh = four_point.fresh_vertex(torch.tanh, x @ x.T / 2, 1.0, 60)
+    assert pytest.approx(fresh, abs=1e-6) == V
+    fourth = np.einsum("ka,kb,kc,kd,k->abcd", *[np.tanh(z @ x.T / 2**0.5)] * 4, w)
+    pairs = [np.einsum(how, K, K) for how in ("ab,cd->abcd", "ac,bd->abcd", "ad,bc->abcd")]
+    assert pytest.approx(3 * fourth - sum(pairs), abs=1e-6) == four_point.connected(fresh)
+
+
+def test_modes_that_can_be_learned_are_the_directions_that_data_tell_apart():
+    """Information about modes in units of their prior, with what was integrated out as noise, against the ridge."""
+    n, noise, sites = 30, 0.2, 64
+    grid = 2 * np.pi * np.arange(sites) / sites
+    waves = [np.sqrt(2) * f(k * grid) for k in range(1, 25) for f in (np.cos, np.sin)]
+    features = np.stack(waves, 1)  # orthonormal over the grid
+    prior = np.arange(1, features.shape[1] + 1) ** -1.5
+    cut = learnability_cut(prior, n, noise)
+    assert 0 < cut < len(prior)
+    for kept, least in ((cut, cut), (cut + 1, cut)):  # one mode more is not told apart
+        left = noise + prior[kept:].sum()
+        scores = features[:, :kept] * np.sqrt(prior[:kept])
+        information = np.linalg.eigvalsh(scores.T @ scores / sites / left)
+        assert bayesian_renormalization.distinguishable(information, n).sum() == least
 
 
 def test_correction_of_noisy_training_is_that_of_the_exact_posterior():
