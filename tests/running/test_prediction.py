@@ -111,7 +111,7 @@ def test_a_power_law_that_contains_the_theory_is_not_told_apart_from_it():
 
 
 def test_the_effective_theory_says_where_it_is_not_better():
-    """Noise about a constant: a drift can only lose against the mean."""
+    """A drift over the accessible scales that turns back: what follows it loses against the mean."""
     rng = np.random.default_rng(3)
     means = 1 + 0.1 * rng.normal(size=(20, 12))
     means[:, 8:] -= 0.1  # what is held out jumps away from the drift of the others

@@ -1,4 +1,4 @@
-"""Predict: predict scales that are held out, in writing, before their files are opened; score them afterwards."""
+"""Predict: predict held-out scales of a run before their files are opened, or score it."""
 
 from __future__ import annotations
 
