@@ -103,19 +103,18 @@ def test_bonds_are_alike_after_the_burn_in_and_not_before():
         assert (deviation.max() < 4) == alike
 
 
-@pytest.mark.parametrize(("side", "T"), [(8, 15.0), pytest.param(16, 1.0, marks=pytest.mark.slow)])
-def test_burn_in_and_units_are_many_autocorrelation_times_long(side, T):
-    model = InteractingDimers(side=side, temperature=T, chains=64)
-    field = dimers(model, 64 * (150 if T > 1 else 300))
+def test_burn_in_and_units_are_many_autocorrelation_times_long():
+    model = InteractingDimers(side=8, chains=64)
+    field = dimers(model, 64 * 150)
     for number in (columns(field), winding(field), parallel(field)):
         kept = integrated_time(torch.from_numpy(number)).value  # in samples that are kept
-        assert model.burn_in > 5 * kept * model.sweeps
-        assert model.stretch > 10 * kept
+        assert model.burn_in > 10 * kept * model.sweeps
+        assert model.stretch > 20 * kept
 
 
 @pytest.mark.slow
 def test_bonds_of_a_large_torus_are_alike():
-    field = dimers(InteractingDimers(side=64, chains=400, burn_in=50), 400)
+    field = dimers(InteractingDimers(side=64, chains=400, burn_in=40), 400)
     deviation = abs(field.mean((0, 1)) - 0.25) / (0.25 * 0.75 / 400) ** 0.5
     assert deviation.max() < 4.5  # of 8192 bonds; one in 150,000 is beyond by chance
     assert deviations(columns(field)[:, 0], 0.0) < 4

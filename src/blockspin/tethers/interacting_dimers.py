@@ -42,8 +42,8 @@ class InteractingDimersTether(Tether):
             yield sampled(f"their variance, T = {T:g}", variance, about)
         model = member("sources", "interacting-dimers")(side=6, chains=1000)
         drawn = model.sample(10_000, generator=torch.Generator().manual_seed(1))
-        pairs = mean_over_units(parallel(drawn.values, 6), drawn)
-        yield sampled("parallel pairs on a 6 x 6 torus, T = 15", theory.parallel_mean(6, 6, 15.0), pairs)
+        found = mean_over_units(parallel(drawn.values, 6), drawn)
+        yield sampled("parallel pairs on a 6 x 6 torus, T = 15", theory.parallel_mean(6, 6, 15.0), found)
         order = mean_over_units(columnar(drawn.values, 6), drawn)
         yield sampled("columnar order of a 6 x 6 torus, T = 15", 0.0, order)
 
