@@ -12,6 +12,10 @@ from torch import Tensor
 
 Reading = Callable[[Tensor, float], Tensor]
 """From filtered blocks [rows, units] and a temperature to what is read off them [rows, units]."""
+REFINE = 0.03
+"""Rate of the filters relative to the critic's: they begin near their place, and the noise of readings shakes them."""
+SMALL = 0.1
+"""Scale of a critic's last layer: training begins at a bound of about zero, not at one of minus a hundred."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class Training:
         hidden: Width of the two layers of either half of the critic.
         embed: Dimensions in which the halves are compared.
         batch: Rows a step; the bound cannot exceed the logarithm of it.
-        rate: Step size of Adam.
+        rate: Step size of Adam; smaller for layers of more than ``hidden`` inputs.
         epochs: Most passes over the training rows.
         patience: Passes without a better bound on held-out rows after which training ends.
     """
@@ -30,7 +34,7 @@ class Training:
     hidden: int = 32
     embed: int = 8
     batch: int = 500
-    rate: float = 8e-3
+    rate: float = 2e-3
     epochs: int = 40
     patience: int = 5
 
@@ -62,7 +66,7 @@ def infonce(read: Tensor, environment: Tensor) -> Tensor:
 def learn(
     train: tuple[Tensor, Tensor],
     held_out: tuple[Tensor, Tensor, Tensor],
-    modes: int,
+    start: tuple[Tensor, Tensor],
     reading: Reading,
     training: Training,
     *,
@@ -73,16 +77,18 @@ def learn(
     Args:
         train: Blocks [rows, p] and environments [rows, q], float32, of about unit variance.
         held_out: The same of other units, and the unit int64 [rows] of each row.
-        modes: How many filters.
+        start: The filters to begin with, float32 [p, modes], and directions of the environment [q, modes] with which
+            the critic begins; what is filtered is of about unit variance.
         reading: What is read off the filtered blocks; hard at temperature 0.
         training: How to learn.
-        generator: Randomness of the start, of batches and of readings.
+        generator: Randomness of the critic, of batches and of readings.
     """
     x, y = train
-    filters = torch.randn(x.shape[1], modes, generator=generator) / sqrt(x.shape[1])
-    critic = _mlp(modes, training, generator) + _mlp(y.shape[1], training, generator)
+    filters, ahead = start[0].clone(), torch.cat([start[1], -start[1]], dim=1)[:, : training.hidden]
+    critic = _mlp(filters.shape[1], training, generator) + _mlp(y.shape[1], training, generator)
+    critic[6][:, : ahead.shape[1]] = ahead  # both signs, because the layer is rectified
     parameters = [tensor.requires_grad_() for tensor in (filters, *critic)]
-    optimiser = torch.optim.Adam(parameters, lr=training.rate)
+    optimiser = torch.optim.Adam([_paced(p, training, 1.0 if p is not filters else REFINE) for p in parameters])
     best, stale = Learned(filters.detach().clone(), float("-inf"), 0.0), 0
     size = min(training.batch, len(x))
     for epoch in range(training.epochs):
@@ -128,7 +134,18 @@ def _mlp(inputs: int, training: Training, generator: torch.Generator) -> list[Te
     for fan_in, fan_out in pairwise(sizes):
         layers.append(torch.randn(fan_in, fan_out, generator=generator) * sqrt(2 / fan_in))
         layers.append(torch.zeros(fan_out))
+    layers[4] *= SMALL
     return layers
+
+
+def _paced(tensor: Tensor, training: Training, share: float) -> dict:
+    """Return the group of an optimiser in which the more inputs are added up, the smaller are the steps of each.
+
+    A step of Adam moves all weights of a sum by about its rate; without this, one step on hundreds of inputs that are
+    correlated throws a rectified layer out of its range for good.
+    """
+    inputs = len(tensor) if tensor.ndim == 2 else 1
+    return {"params": [tensor], "lr": share * training.rate * min(1.0, training.hidden / inputs)}
 
 
 def _apply(x: Tensor, layers: list[Tensor]) -> Tensor:

@@ -43,7 +43,7 @@ class InteractingDimers(Model):
 
     Times are counted in sweeps: as many worms as turn each site's dimer once on average. The slowest number found is
     the columnar order; at T = 15 its integrated autocorrelation time is 3, 4 and 6 sweeps at L = 8, 16 and 32, and
-    columns are forgotten by a torus of L = 64 after 25 sweeps. At T = 1, L = 16 it is about 16 sweeps.
+    columns are forgotten by a torus of L = 64 after 25 sweeps. At T = 1 it is 15 and 39 sweeps at L = 8 and 16.
 
     Args:
         side: L, even and at least 4.
@@ -57,8 +57,8 @@ class InteractingDimers(Model):
         ConfigError: If an option cannot be used.
 
     Do not trust when:
-        T is below 1 on large tori: worms close after a turn or two, and columns outlive the burn-in. Ask
-        ``integrated_time`` about the columnar order.
+        T is 1 or lower and L is 16 or more: columns outlive the burn-in, or nearly. Ask ``integrated_time`` about the
+        columnar order, and set ``burn_in`` and ``stretch`` to tens of it.
 
     Example:
         >>> dimers = InteractingDimers(side=4, burn_in=5).sample(8, generator=torch.Generator().manual_seed(0))

@@ -51,8 +51,8 @@ class RsmiInfonceTether(Tether):
 
 def _dimers() -> Row:
     """Dimers at L = 64, T = 15, blocks of 8, buffer 4, environment 4, two filters, as printed; fewer samples."""
-    model = member("sources", "interacting-dimers")(side=64, chains=50, burn_in=40, worms=5, stretch=2)
-    drawn = model.sample(1500, generator=torch.Generator().manual_seed(0))
+    model = member("sources", "interacting-dimers")(side=64, chains=400, burn_in=50, stretch=5)
+    drawn = model.sample(2000, generator=torch.Generator().manual_seed(0))
     scheme = member("schemes", "rsmi-infonce")(b=8, buffer=4, reach=4, modes=2, epochs=20)
     learned = scheme.fit(drawn, generator=torch.Generator().manual_seed(0))
     measured = Measurement(learned.information, learned.error, "nats", how="InfoNCE bound on held-out units")
