@@ -184,7 +184,7 @@ def test_every_quantity_is_drawn_with_its_error(folder):
 
 def test_quantities_have_an_order_of_their_own(folder, monkeypatch):
     whole = RunFolder._flow
-    monkeypatch.setattr(RunFolder, "_flow", lambda run, name: (lambda d: d[list(d.data_vars)[::-1]])(whole(run, name)))
+    monkeypatch.setattr(RunFolder, "_flow", lambda run, about: dict(reversed(whole(run, about).items())))
     backwards = list(RunFolder(folder).quantities)
     monkeypatch.undo()
     assert backwards == list(RunFolder(folder).quantities) == sorted(backwards)
