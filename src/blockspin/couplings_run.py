@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -156,18 +156,15 @@ def suited(name: str, field: Ensemble) -> Estimator | str:
 class _States:
     """States of every group on a part of the samples; estimators that add up the same share them."""
 
-    field: Ensemble
+    ensemble: Ensemble
     group: torch.Tensor
     mask: torch.Tensor
     count: int
-
-    def __post_init__(self):
-        object.__setattr__(self, "known", dict[Monoid, list[State]]())
+    known: dict[Monoid, list[State]] = field(default_factory=dict)
 
     def replicas(self, estimator: Estimator | str) -> Replicas:
         if isinstance(estimator, str):
             return Replicas(reason=estimator)
-        known: dict[Monoid, list[State]] = self.known  # type: ignore[attr-defined]
         monoid = estimator.monoid
         if monoid.inputs != 1:
             return Replicas(reason=f"{estimator.name} reads pairs of fields")
@@ -175,9 +172,9 @@ class _States:
         if min(map(len, parts)) < 1:
             return Replicas(reason=f"a group of the {self.count} holds no sample")
         try:
-            if monoid not in known:
-                known[monoid] = [accumulate(monoid, self.field.select(part)) for part in parts]
-            return Replicas.of(estimator, known[monoid])
+            if monoid not in self.known:
+                self.known[monoid] = [accumulate(monoid, self.ensemble.select(part)) for part in parts]
+            return Replicas.of(estimator, self.known[monoid])
         except (BlockspinError, RuntimeError, ValueError) as reason:  # the run goes on without this coupling
             return Replicas(reason=str(reason).strip().partition("\n")[0])
 
@@ -239,12 +236,11 @@ def _tables(found: Mapping[str, tuple[Flow, Sequence[Rows]]]) -> list[dict[str, 
 
 
 def _line(position: float, label: str, replicas: Replicas) -> dict[str, Any]:
-    g = replicas.goodness
     return {
         "position": position,
         "label": label,
         "values": {name: replicas.measurement(name).to_dict() for name in replicas.values},
-        "goodness": None if g is None else {"name": g.name, "score": g.score.to_dict(), "p_value": g.p_value},
+        "goodness": None if replicas.goodness is None else replicas.goodness.to_dict(),
         "notes": dict(replicas.notes),
         "reason": replicas.reason,
     }

@@ -130,7 +130,8 @@ def scores(known: Mapping[str, Ladder], made: Found, level: float) -> Found:
     for about in made:
         ladder = known[about["flow"]]
         scales = list(range(len(ladder.labels)))
-        rows.setdefault(ladder.slug, ladder.rows(scales))
+        if ladder.slug not in rows:
+            rows[ladder.slug] = ladder.rows(scales)
         result = {key: about[key] for key in ("flow", "theory", "reason")} | {"scored": None, "held_out": []}
         if about["prediction"] is not None:
             prediction = _prediction(about["prediction"])

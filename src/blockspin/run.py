@@ -120,8 +120,8 @@ def carry_out(study: Study, folder: Path, merged: Sequence[str] = ()) -> None:
         question = member("questions", QUESTION)()
         answer = question.ask(network, explicit, controls=controls, generator=study.generator(4))
     coupled = along(study, folder, {"network": network, "explicit": explicit})
-    flows = {**coupled.flows, "untrained": untrained, "exchanged": exchanged}
-    flows = {slug: flows[slug] for slug in ("network", "untrained", "explicit", "exchanged")}
+    flows = {"network": coupled.flows["network"], "untrained": untrained}
+    flows |= {"explicit": coupled.flows["explicit"], "exchanged": exchanged}
     about = {**_about(study), "untrained": passes[UNTRAINED].network.how, "predicted": list(coupled.sentences)}
     gaussian, about["question_notes"] = _gaussian(study, network, untrained)
     answers = [answer, *gaussian]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from blockspin.measurement import Measurement
 from blockspin.observables.base import Estimator, State
@@ -24,6 +24,15 @@ class Goodness:
     name: str
     score: Measurement
     p_value: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain Python values for JSON."""
+        return {"name": self.name, "score": self.score.to_dict(), "p_value": self.p_value}
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> Goodness:
+        """Return what ``to_dict`` wrote."""
+        return cls(row["name"], Measurement.from_dict(row["score"]), row["p_value"])
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from blockspin.answer import Verdict
-from blockspin.couplings._frames import Frame, check_fits, fitted_frame, fourier_frame
+from blockspin.couplings._spectral_frames import Frame, check_fits, fitted_frame, fourier_frame
 from blockspin.couplings._spectral_mixture import (
     Modes,
     log_density,

@@ -126,10 +126,16 @@ def joint_values(
     names = tuple(units)
     values = _table(whole, names)
     replicas = torch.stack([_table([row[g] for row in rest], names).flatten() for g in range(groups)])
-    covariance = (replicas.T.cov() * (groups - 1) ** 2 / groups).reshape(values.numel(), values.numel())
+    covariance = jackknife_covariance(replicas)
     covariance[values.flatten().isnan()] = torch.nan
     covariance[:, values.flatten().isnan()] = torch.nan
     return names, tuple(units.values()), values, covariance, groups
+
+
+def jackknife_covariance(replicas: Tensor) -> Tensor:
+    """Return the covariance [entries, entries] of values whose replicas leave out a group each, [groups, entries]."""
+    groups, entries = replicas.shape
+    return (replicas.T.cov() * (groups - 1) ** 2 / groups).reshape(entries, entries)
 
 
 def scalars(numbers: Mapping[str, Tensor], estimator: Estimator) -> dict[str, tuple[float, str]]:

@@ -16,7 +16,7 @@ from blockspin.errors import BlockspinError, ShapeError, TooFewSamplesError
 from blockspin.flow import Axis
 from blockspin.measurement import Measurement
 from blockspin.observables.base import Estimator, State
-from blockspin.running._joint import goodness_between, scalars
+from blockspin.running._joint import goodness_between, jackknife_covariance, scalars
 from blockspin.running.base import Running
 
 LARGEST = 16
@@ -94,8 +94,7 @@ class Replicas:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain Python values for JSON."""
-        g = self.goodness
-        goodness = None if g is None else {"name": g.name, "score": g.score.to_dict(), "p_value": g.p_value}
+        goodness = None if self.goodness is None else self.goodness.to_dict()
         plain = {key: dict(getattr(self, key)) for key in ("values", "units", "notes")}
         replicas = {name: list(map(float, rest)) for name, rest in self.replicas.items()}
         rest = {"goodness": goodness, "left_out": list(self.left_out), "reason": self.reason}
@@ -105,7 +104,7 @@ class Replicas:
     def from_dict(cls, row: Mapping[str, Any]) -> Replicas:
         """Return what ``to_dict`` wrote."""
         g = row["goodness"]
-        goodness = None if g is None else Goodness(g["name"], Measurement.from_dict(g["score"]), g["p_value"])
+        goodness = None if g is None else Goodness.from_dict(g)
         values, replicas, units, notes = (row[key] for key in ("values", "replicas", "units", "notes"))
         return cls(values, replicas, units, goodness, tuple(row["left_out"]), notes, row["reason"])
 
@@ -163,7 +162,6 @@ def together(
     absent = [np.nan] * count
     values = np.array([[row.values.get(name, np.nan) for name in units] for row in rows])
     table = np.array([row.replicas.get(name, absent) for row in rows for name in units])
-    covariance = np.atleast_2d(np.cov(table)) * (count - 1) ** 2 / count
     left_out = tuple(dict.fromkeys(operator for row in rows for operator in row.left_out))
     return Running(
         axis,
@@ -173,7 +171,7 @@ def together(
         tuple(units),
         tuple(units.values()),
         torch.tensor(values),
-        torch.tensor(covariance),
+        jackknife_covariance(torch.tensor(table).T),
         count - 1,
         tuple(row.goodness for row in rows),
         left_out,
