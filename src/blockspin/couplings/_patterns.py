@@ -12,7 +12,7 @@ from blockspin.couplings._interactions import Offset, neighbour_table
 from blockspin.ensemble import Batch, group_of
 from blockspin.errors import ShapeError, TooFewSamplesError
 from blockspin.geometry import Grid
-from blockspin.observables.base import Monoid, State, total_weight
+from blockspin.observables.base import State, SumMonoid, weights_of
 
 MOST_NEIGHBOURS = 12
 """A table over more neighbours is not kept: 2 ** 13 counts a block are 1.3 MB of state."""
@@ -25,7 +25,7 @@ EXACT = 1e-9
 
 
 @dataclass(frozen=True)
-class GridPatterns(Monoid):
+class GridPatterns(SumMonoid):
     """Counts of a spin beside its neighbours, summed over the sites of a lattice.
 
     State: "weight" [], "squares" [], "alphabet" [3] (how often -1, 0 and 1 occur), "counts" float64 [blocks, patterns,
@@ -39,27 +39,19 @@ class GridPatterns(Monoid):
     lattice: Grid
     neighbours: tuple[Offset, ...]
 
-    def start(self) -> State:
-        """Return the empty state."""
-        return {}
-
-    def add(self, state: State, *batches: Batch) -> State:
-        """Add one batch.
+    def part(self, *batches: Batch) -> State:
+        """Add up one batch.
 
         Raises:
             ShapeError: If the field is not binary, has several components or does not fit the lattice.
         """
         (batch,) = batches
         check_sites(batch, self.lattice.sites)
-        return self.merge(state, pattern_counts(batch, [neighbour_table(self.lattice, self.neighbours)]))
-
-    def merge(self, first: State, second: State) -> State:
-        """Merge two parts."""
-        return added(first, second)
+        return pattern_counts(batch, [neighbour_table(self.lattice, self.neighbours)])
 
 
 @dataclass(frozen=True)
-class SitePatterns(Monoid):
+class SitePatterns(SumMonoid):
     """Counts of given spins beside neighbours of their own: ``GridPatterns`` with one table a spin, end to end.
 
     Args:
@@ -70,23 +62,15 @@ class SitePatterns(Monoid):
     sites: int
     stars: tuple[tuple[int, ...], ...]
 
-    def start(self) -> State:
-        """Return the empty state."""
-        return {}
-
-    def add(self, state: State, *batches: Batch) -> State:
-        """Add one batch.
+    def part(self, *batches: Batch) -> State:
+        """Add up one batch.
 
         Raises:
             ShapeError: If the field is not binary, has several components or another number of sites.
         """
         (batch,) = batches
         check_sites(batch, self.sites)
-        return self.merge(state, pattern_counts(batch, [torch.tensor([star]) for star in self.stars]))
-
-    def merge(self, first: State, second: State) -> State:
-        """Merge two parts."""
-        return added(first, second)
+        return pattern_counts(batch, [torch.tensor([star]) for star in self.stars])
 
 
 def check_sites(batch: Batch, sites: int) -> None:
@@ -130,8 +114,6 @@ def check_alphabet(alphabet: Tensor) -> None:
 
 def pattern_counts(batch: Batch, tables: Sequence[Tensor]) -> State:
     """Return the state of one batch; every table int64 [spins, 1 + neighbours] is counted on its own, end to end."""
-    if not len(batch):
-        return {}
     up, alphabet = is_up(batch)
     block = group_of(batch.units, BLOCKS, salt=7)
     even = bool((batch.weights == 1).all())
@@ -147,15 +129,7 @@ def pattern_counts(batch: Batch, tables: Sequence[Tensor]) -> State:
             total += torch.bincount(code.reshape(-1), weights, minlength=len(total)).to(torch.float64)
         parts.append(total.reshape(BLOCKS, size // 2, 2))
     counts = torch.cat(parts, dim=1)
-    squares = batch.weights.square().sum()
-    return {"weight": total_weight(batch), "squares": squares, "alphabet": alphabet, "counts": counts}
-
-
-def added(first: State, second: State) -> State:
-    """Return the sum of two states."""
-    if not first or not second:
-        return first or second
-    return {key: first[key] + second[key] for key in first}
+    return {**weights_of(batch), "alphabet": alphabet, "counts": counts}
 
 
 def is_law(state: State) -> bool:

@@ -46,29 +46,23 @@ class ModePowers(RowMonoid):
     frame: Frame
     limit: int
 
-    def start(self) -> State:
-        """Return the empty state."""
-        return {}
-
-    def add(self, state: State, *batches: Batch) -> State:
-        """Add one batch.
+    def part(self, *batches: Batch) -> State:
+        """Add up one batch.
 
         Raises:
             ShapeError: If the field does not fit the frame.
             FitFailedError: If samples are weighted.
         """
         (batch,) = batches
-        if not len(batch):
-            return state
         if bool((batch.weights != batch.weights[0]).any()):
             raise FitFailedError("weighted samples are no mixture to be told apart", "Draw samples of the law instead.")
         flat = batch.values.flatten(1)
         check_fits(flat, self.frame)
         rows = {"ids": batch.ids, "units": batch.units, "powers": self.frame.powers(flat)}
-        return self.merge(state, kept_rows(rows, self.limit))
+        return kept_rows(rows, self.limit)
 
-    def merge(self, first: State, second: State) -> State:
-        """Merge two parts."""
+    def joined(self, first: State, second: State) -> State:
+        """Join two parts."""
         return merged_rows(first, second, self.limit)
 
 

@@ -151,20 +151,14 @@ def bootstrap_p_value(x: np.ndarray, tail: Tail, *, generator: torch.Generator, 
 class Values(RowMonoid):
     """The values of a field of one site and component: "ids", "units" int64 [rows], "values" float64 [rows]."""
 
-    def start(self) -> State:
-        """Return the empty state."""
-        return {}
-
-    def add(self, state: State, *batches: Batch) -> State:
-        """Add one batch.
+    def part(self, *batches: Batch) -> State:
+        """Add up one batch.
 
         Raises:
             ShapeError: If the field has more than one site or component.
             FitFailedError: If samples are weighted.
         """
         (batch,) = batches
-        if not len(batch):
-            return state
         values = batch.values.flatten(1).to(torch.float64)
         if values.shape[1] != 1:
             raise ShapeError(
@@ -172,12 +166,10 @@ class Values(RowMonoid):
             )
         if bool((batch.weights != batch.weights[0]).any()):
             raise FitFailedError("weighted samples have no sorted tail here", "Draw samples of the law instead.")
-        return self.merge(state, {"ids": batch.ids, "units": batch.units, "values": values[:, 0]})
+        return {"ids": batch.ids, "units": batch.units, "values": values[:, 0]}
 
-    def merge(self, first: State, second: State) -> State:
-        """Merge two parts."""
-        if not first or not second:
-            return first or second
+    def joined(self, first: State, second: State) -> State:
+        """Join two parts."""
         return {key: torch.cat([first[key], second[key]]) for key in first}
 
 

@@ -6,8 +6,15 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from blockspin.ensemble import Batch
+
 Moments = Mapping[str, Tensor]
 """At least "weight" [], "squares" [] (sum of squared weights), "mean" [..., D] and "scatter" [..., D, D]."""
+
+
+def weights_of(batch: Batch) -> dict[str, Tensor]:
+    """Return "weight" [] and "squares" [], the sums of the weights of a batch and of their squares, float64."""
+    return {"weight": batch.weights.sum(), "squares": batch.weights.square().sum()}
 
 
 def moments_of(x: Tensor, weights: Tensor) -> tuple[dict[str, Tensor], Tensor]:

@@ -13,12 +13,12 @@ from blockspin.errors import ConstantUnitsError, TooFewSamplesError
 from blockspin.law import GaussianLaw, Source
 from blockspin.observables._merging import merged_means
 from blockspin.observables._running import RunningMoments
-from blockspin.observables.base import Monoid, Observable, State, accumulate
+from blockspin.observables.base import Observable, PartMonoid, State, accumulate
 from blockspin.registry import register
 
 
 @dataclass(frozen=True)
-class Moments(Monoid):
+class Moments(PartMonoid):
     """Weight, mean and centred scatter of the flattened field, merged by the formula of Chan, Golub and LeVeque.
 
     State: "weight" [], "squares" [] (sum of squared weights), "mean" [D], "scatter" [D, D], all float64, with
@@ -26,27 +26,19 @@ class Moments(Monoid):
     means (massive activations) cost no digits even where the product is float32; no float64 copy of a field is made.
     """
 
-    def start(self) -> State:
-        """Return the empty state."""
-        return {}
-
-    def add(self, state: State, *batches: Batch) -> State:
-        """Add one batch."""
+    def part(self, *batches: Batch) -> State:
+        """Add up one batch."""
         (batch,) = batches
-        if not len(batch):
-            return state
         running = self.running()
         running.add(batch)
-        return self.merge(state, running.state())
+        return running.state()
 
     def running(self) -> RunningMoments:
         """Return sums that are added to in place."""
         return RunningMoments()
 
-    def merge(self, first: State, second: State) -> State:
-        """Merge two parts."""
-        if not first or not second:
-            return first or second
+    def joined(self, first: State, second: State) -> State:
+        """Join two parts."""
         merged, gap, factor = merged_means(first, second)  # the product in place: it may be as large as the scatter
         return {**merged, "scatter": (first["scatter"] + second["scatter"]).addr_(gap, gap, alpha=float(factor))}
 

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from blockspin.ensemble import Batch
 from blockspin.errors import ConfigError, ConstantUnitsError, ShapeError, TooFewSamplesError
-from blockspin.observables.base import Monoid, Observable, State
+from blockspin.observables.base import Observable, PartMonoid, State
 from blockspin.observables.covariance import Moments, effective_samples, estimated
 from blockspin.registry import register
 
 
 @dataclass(frozen=True)
-class LaggedMoments(Monoid):
+class LaggedMoments(PartMonoid):
     """Moments of (past of the first, past of the second, next of the first, next of the second), over all times.
 
     Sites are times. State: that of ``Moments`` on the joint rows, one a time with a whole past, each with its share of
@@ -29,19 +29,13 @@ class LaggedMoments(Monoid):
     inputs = 2
     lags: int = 1
 
-    def start(self) -> State:
-        """Return the empty state."""
-        return {}
-
-    def add(self, state: State, *batches: Batch) -> State:
-        """Add a joint batch.
+    def part(self, *batches: Batch) -> State:
+        """Add up a joint batch.
 
         Raises:
             ShapeError: If the processes do not have the same times, or too few of them.
         """
         first, second = batches
-        if not len(first):
-            return state
         steps = first.values.shape[1]
         if second.values.shape[1] != steps or steps <= self.lags:
             raise ShapeError(
@@ -56,13 +50,11 @@ class LaggedMoments(Monoid):
         index = torch.arange(len(first)).repeat_interleave(times)
         joint = Batch(rows, first.ids[index], first.units[index], share)
         widths = torch.tensor([first.values.shape[2], second.values.shape[2]])
-        return self.merge(state, {**Moments().add({}, joint), "widths": widths})
+        return {**Moments().part(joint), "widths": widths}
 
-    def merge(self, first: State, second: State) -> State:
-        """Merge two parts."""
-        if not first or not second:
-            return first or second
-        return {**Moments().merge(first, second), "widths": first["widths"]}
+    def joined(self, first: State, second: State) -> State:
+        """Join two parts."""
+        return {**Moments().joined(first, second), "widths": first["widths"]}
 
 
 @register
