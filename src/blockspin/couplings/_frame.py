@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from blockspin.couplings._sums import covariance_of, sums_of_law
-from blockspin.errors import ConfigError, FitFailedError
+from blockspin.errors import FitFailedError, check_between
 from blockspin.law import GaussianLaw, Source
 from blockspin.observables.base import State, merged_moments, moments_of
 
@@ -56,8 +56,7 @@ class Frame:
             ConfigError: If the tolerance is no number between 0 and 1.
             FitFailedError: If no direction varies.
         """
-        if not 0 < tolerance < 1:
-            raise ConfigError("tolerance", tolerance, "a number between 0 and 1.")
+        check_between("tolerance", tolerance, 0, 1)
         eigenvalues, vectors = torch.linalg.eigh(covariance_of(state)[0])
         eigenvalues = eigenvalues.flip(0)
         kept = eigenvalues[eigenvalues > tolerance * eigenvalues[0]]

@@ -22,7 +22,7 @@ from blockspin.couplings._spectral_mixture import (
 )
 from blockspin.couplings.base import Coupling, Goodness
 from blockspin.ensemble import Batch, Ensemble, group_of
-from blockspin.errors import ConfigError, ConstantUnitsError, FitFailedError, TooFewSamplesError
+from blockspin.errors import ConfigError, ConstantUnitsError, FitFailedError, TooFewSamplesError, check_between
 from blockspin.geometry import Grid
 from blockspin.measurement import Measurement
 from blockspin.observables.base import RowMonoid, State, kept_rows, merged_rows
@@ -224,8 +224,7 @@ def judge_mixture(
         ConfigError: If the level is no probability.
         TooFewSamplesError: If there are fewer than 40 units.
     """
-    if not 0 < level < 1:
-        raise ConfigError("level", level, "a probability between 0 and 1.")
+    check_between("level", level, 0, 1)
     powers, modes = coupling._powers(state), coupling.frame.modes()
     evidence = log_evidence(powers, _half(state), modes)
     p_value = min(1.0, float(torch.exp(torch.tensor(-evidence))))

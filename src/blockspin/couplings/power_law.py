@@ -16,7 +16,7 @@ from blockspin.couplings._alternatives import Comparison, compare_alternatives
 from blockspin.couplings._tail import Tail, find_tail, sorted_positive, tail_above
 from blockspin.couplings.base import Coupling, Goodness
 from blockspin.ensemble import Batch
-from blockspin.errors import ConfigError, FitFailedError, ShapeError, TooFewSamplesError
+from blockspin.errors import FitFailedError, ShapeError, TooFewSamplesError, check_between, check_whole
 from blockspin.measurement import Measurement
 from blockspin.observables.base import RowMonoid, State
 from blockspin.registry import register
@@ -43,10 +43,8 @@ class Demands:
     level: float = 0.05
 
     def __post_init__(self):
-        if self.count < 2:
-            raise ConfigError("count", self.count, "an integer of at least 2.")
-        if not 0 < self.level < 1:
-            raise ConfigError("level", self.level, "a probability between 0 and 1.")
+        check_whole("count", self.count, 2)
+        check_between("level", self.level, 0, 1)
 
     def shortcomings(self, tail: Tail) -> tuple[str, ...]:
         """Return in words what the tail is too short in."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from blockspin.couplings._halves import EXACT, HalfMoments, both_halves, is_law, two_estimates
 from blockspin.couplings.base import Coupling, Goodness
-from blockspin.errors import ConfigError, ConstantUnitsError, ShapeError, TooFewSamplesError
+from blockspin.errors import ConfigError, ConstantUnitsError, ShapeError, TooFewSamplesError, check_between
 from blockspin.measurement import Measurement
 from blockspin.observables.base import State
 from blockspin.registry import register
@@ -180,8 +180,7 @@ def find_sectors(state: State, level: float = 0.05) -> tuple[int, ...]:
     """
     from scipy.sparse.csgraph import connected_components
 
-    if not 0 < level < 1:
-        raise ConfigError("level", level, "a probability between 0 and 1.")
+    check_between("level", level, 0, 1)
     moments = both_halves(state)
     partial = partial_correlations(moments)
     sites = len(partial)

@@ -9,7 +9,7 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from blockspin.errors import ConfigError, TooFewSamplesError
+from blockspin.errors import TooFewSamplesError, check_whole
 from blockspin.observables._rows import Rows
 from blockspin.observables.base import Observable, State
 from blockspin.registry import register
@@ -113,8 +113,7 @@ class HeatCapacity(Observable):
     neighbours: int = 6
 
     def __post_init__(self):
-        if self.neighbours < 2:
-            raise ConfigError("neighbours", self.neighbours, "an integer of at least 2.")
+        check_whole("neighbours", self.neighbours, 2)
 
     @property
     def monoid(self) -> Rows:

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from scipy.special import digamma
 from torch import Tensor
 
-from blockspin.errors import ConfigError, FitFailedError, ShapeError, TooFewSamplesError
+from blockspin.errors import FitFailedError, ShapeError, TooFewSamplesError, check_whole
 from blockspin.observables._neighbours import rows_of_units
 from blockspin.observables._rows import RowPairs
 from blockspin.observables.base import Observable, State
@@ -71,8 +71,7 @@ class Ksg(Observable):
     k: int = 3
 
     def __post_init__(self):
-        if self.k < 1:
-            raise ConfigError("k", self.k, "an integer of at least 1.")
+        check_whole("k", self.k, 1)
 
     @property
     def monoid(self) -> RowPairs:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from blockspin.ensemble import Batch
-from blockspin.errors import ConfigError, ConstantUnitsError, TooFewSamplesError
+from blockspin.errors import ConstantUnitsError, TooFewSamplesError, check_between
 from blockspin.law import GaussianLaw, PushMap
 from blockspin.observables.base import Observable, PartMonoid, State
 from blockspin.observables.covariance import Moments, covariance_of, effective_samples, estimated
@@ -130,8 +130,7 @@ class LinearPrediction(Observable):
     tolerance: float = 1e-6
 
     def __post_init__(self):
-        if not 0 < self.tolerance < 1:
-            raise ConfigError("tolerance", self.tolerance, "a number between 0 and 1.")
+        check_between("tolerance", self.tolerance, 0, 1)
 
     @property
     def monoid(self) -> JointMoments:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from blockspin.ensemble import Batch
-from blockspin.errors import ConfigError, ConstantUnitsError, ShapeError, TooFewSamplesError
+from blockspin.errors import ConstantUnitsError, ShapeError, TooFewSamplesError, check_whole
 from blockspin.observables.base import Observable, RowMonoid, State
 from blockspin.registry import register
 
@@ -114,8 +114,7 @@ class Overlap(Observable):
     bins: int = 20
 
     def __post_init__(self):
-        if type(self.bins) is not int or self.bins < 1:
-            raise ConfigError("bins", self.bins, "an integer of at least 1.")
+        check_whole("bins", self.bins, 1)
 
     @property
     def monoid(self) -> OverlapSums:

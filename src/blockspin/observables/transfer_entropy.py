@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from blockspin.ensemble import Batch
-from blockspin.errors import ConfigError, ConstantUnitsError, ShapeError, TooFewSamplesError
+from blockspin.errors import ConstantUnitsError, ShapeError, TooFewSamplesError, check_between, check_whole
 from blockspin.observables.base import Observable, PartMonoid, State
 from blockspin.observables.covariance import Moments, effective_samples, estimated
 from blockspin.registry import register
@@ -96,10 +96,8 @@ class TransferEntropy(Observable):
     tolerance: float = 1e-9
 
     def __post_init__(self):
-        if type(self.lags) is not int or self.lags < 1:
-            raise ConfigError("lags", self.lags, "an integer of at least 1.")
-        if not 0 < self.tolerance < 1:
-            raise ConfigError("tolerance", self.tolerance, "a number between 0 and 1.")
+        check_whole("lags", self.lags, 1)
+        check_between("tolerance", self.tolerance, 0, 1)
 
     @property
     def monoid(self) -> LaggedMoments:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from blockspin.answer import Answer, Assumption, Light, Verdict
-from blockspin.errors import BlockspinError, ConfigError, TooFewSamplesError
+from blockspin.errors import BlockspinError, ConfigError, TooFewSamplesError, check_between
 from blockspin.flow import Flow, Scale, log_slope
 from blockspin.measurement import Measurement, holm
 from blockspin.questions._tails import Tail, tails_of
@@ -70,8 +70,7 @@ class GaussianEnough(Question):
     tolerance: float = 0.1
 
     def __post_init__(self):
-        if not 0 < self.level < 0.5:
-            raise ConfigError("level", self.level, "a number between 0 and 0.5.")
+        check_between("level", self.level, 0, 0.5)
         if not 0 <= self.tolerance < 1:
             raise ConfigError("tolerance", self.tolerance, "a share between 0 and 1.")
 

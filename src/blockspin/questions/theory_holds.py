@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from blockspin.answer import Answer, Assumption, Light, Verdict
-from blockspin.errors import AlignmentError, ConfigError
+from blockspin.errors import AlignmentError, ConfigError, check_between
 from blockspin.flow import Flow
 from blockspin.questions.base import Question
 from blockspin.questions.comparison import Departure, departures
@@ -47,8 +47,7 @@ class TheoryHolds(Question):
     tolerance: float = 0.1
 
     def __post_init__(self):
-        if not 0 < self.level < 0.5:
-            raise ConfigError("level", self.level, "a number between 0 and 0.5.")
+        check_between("level", self.level, 0, 0.5)
         if not self.tolerance > 0:
             raise ConfigError("tolerance", self.tolerance, "a positive share.")
 

@@ -11,7 +11,14 @@ from torch import Tensor
 
 from blockspin.claims import Claims, Semigroup
 from blockspin.ensemble import Ensemble
-from blockspin.errors import ConfigError, ConstantUnitsError, FitFailedError, GeometryError, StepNotPossibleError
+from blockspin.errors import (
+    ConfigError,
+    ConstantUnitsError,
+    FitFailedError,
+    GeometryError,
+    StepNotPossibleError,
+    check_whole,
+)
 from blockspin.geometry import Geometry, Grid
 from blockspin.law import GaussianLaw, Source
 from blockspin.measurement import Measurement
@@ -168,8 +175,7 @@ class NeuralRG(Scheme):
 
     def __post_init__(self):
         for name in ("steps", "hidden", "depth"):
-            if type(getattr(self, name)) is not int or getattr(self, name) < 1:
-                raise ConfigError(name, getattr(self, name), "an integer of at least 1.")
+            check_whole(name, getattr(self, name), 1)
         for name, least in (("rate", 1e-12), ("noise", 0.0)):
             number = getattr(self, name)
             if isinstance(number, bool) or not isinstance(number, int | float) or not least <= number < float("inf"):
