@@ -246,11 +246,7 @@ class NeuralRG(Scheme):
         return NeuralRGMap(levels, 0 * one, one, free_energy=measured, symmetric=symmetric)
 
     def _trained(
-        self,
-        grid: Grid,
-        components: int,
-        loss: Callable[[tuple[Level, ...]], Tensor],
-        generator: torch.Generator,
+        self, grid: Grid, components: int, loss: Callable[[tuple[Level, ...]], Tensor], generator: torch.Generator
     ) -> tuple[Level, ...]:
         """Descend the loss by Adam's method, at a rate that falls to a tenth at the end."""
         fresh = new_levels(grid, components, hidden=self.hidden, depth=self.depth, generator=generator)
