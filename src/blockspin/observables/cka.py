@@ -14,11 +14,6 @@ from blockspin.observables.base import Observable, State, SubsetEstimator, u_inn
 from blockspin.registry import register
 
 
-def debiased_hsic(K: Tensor, L: Tensor) -> Tensor:
-    """Return the unbiased Hilbert-Schmidt independence criterion of two kernels [..., n, n]: ``base.u_inner``."""
-    return u_inner(K, L)
-
-
 def debiased_cka(K: Tensor, L: Tensor) -> Tensor:
     """Return the debiased centred kernel alignment of two kernels [n, n], a float64 scalar at most about 1.
 

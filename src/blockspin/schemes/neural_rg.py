@@ -238,10 +238,8 @@ class NeuralRG(Scheme):
         levels = self._trained(grid, 1, lambda levels: free_energy(levels).mean() / grid.sites, generator)
         with torch.no_grad():
             found = torch.cat([free_energy(levels) for _ in range(FINAL)])
-        how = f"mean over {len(found)} draws of the trained density"
-        measured = Measurement(
-            float(found.mean()), float(found.std()) / len(found) ** 0.5, "nat", len(found), how, len(found) - 1
-        )
+        n, how = len(found), f"mean over {len(found)} draws of the trained density"
+        measured = Measurement(float(found.mean()), float(found.std()) / n**0.5, "nat", n, how, n - 1)
         one = torch.ones(1, dtype=torch.float64)
         return NeuralRGMap(levels, 0 * one, one, free_energy=measured, symmetric=symmetric)
 
