@@ -102,9 +102,18 @@ def moments(source: Source) -> tuple[Tensor, Tensor]:
     return state["mean"], estimated(state)
 
 
+class OfMoments(Observable):
+    """Numbers that are read off the second moments of a field; those that are share the work of adding them up."""
+
+    @property
+    def monoid(self) -> Moments:
+        """Second moments."""
+        return Moments()
+
+
 @register
 @dataclass(frozen=True)
-class Covariance(Observable):
+class Covariance(OfMoments):
     """Spectrum of the covariance, total variance and the squared norm of the mean.
 
     Quantities: "spectrum" [D] eigenvalues in descending order, "variance" (trace), "mean_square" (squared norm of the
@@ -114,11 +123,6 @@ class Covariance(Observable):
     name = "covariance"
     source = "chan1983"
     units = {"spectrum": "field^2", "variance": "field^2", "mean_square": "field^2"}
-
-    @property
-    def monoid(self) -> Moments:
-        """Second moments."""
-        return Moments()
 
     def value(self, state: State) -> dict[str, Tensor]:
         """Diagonalise."""
