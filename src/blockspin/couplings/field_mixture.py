@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from blockspin.answer import Verdict
-from blockspin.couplings._spectral_frames import Frame, check_fits, fitted_frame, fourier_frame
+from blockspin.couplings._spectral_frames import SpectralFrame, check_fits, fitted_frame, fourier_frame
 from blockspin.couplings._spectral_mixture import (
     Modes,
     log_density,
@@ -43,7 +43,7 @@ class ModePowers(RowMonoid):
         limit: Most units that are kept, drawn by hash.
     """
 
-    frame: Frame
+    frame: SpectralFrame
     limit: int
 
     def part(self, *batches: Batch) -> State:
@@ -127,7 +127,7 @@ class FieldMixture(Coupling):
     units: ClassVar[Mapping[str, str]] = {"evidence": "nat", "share": "1", "ratio": "1", "contrast": "1"}
     left_out: ClassVar[tuple[str, ...]] = ("more than two fields", "interactions within a field", "amplitudes")
     noted: ClassVar[tuple[str, ...]] = ("evidence",)
-    frame: Frame = fourier_frame(Grid((64,)), 48, 8)
+    frame: SpectralFrame = fourier_frame(Grid((64,)), 48, 8)
     limit: int = 5000
 
     def __post_init__(self):
