@@ -13,7 +13,7 @@ from blockspin.errors import AlignmentError, ConfigError, check_between
 from blockspin.flow import Flow
 from blockspin.questions.base import Question
 from blockspin.questions.comparison import Departure, departures
-from blockspin.questions.diagnosis import Evidence, diagnose, failing
+from blockspin.questions.diagnosis import Evidence, diagnose, with_failing
 from blockspin.registry import register
 
 
@@ -87,7 +87,7 @@ class TheoryHolds(Question):
         return Answer(
             self.name,
             Verdict.of_all(verdicts.values()),
-            _statement(found, verdicts, explicit, failing(causes)),
+            with_failing(_statement(found, verdicts, explicit), causes),
             rows,
             beside,
             (*_resolution(verdicts), *causes),
@@ -108,16 +108,15 @@ def _size(found: Sequence[Departure], key: str) -> float:
     return max(abs(row.expected.value) for row in own) or max(abs(row.measured.value) for row in own)
 
 
-def _statement(found: Sequence[Departure], verdicts: Mapping[str, Verdict], theory: Flow, fails: Sequence[str]) -> str:
+def _statement(found: Sequence[Departure], verdicts: Mapping[str, Verdict], theory: Flow) -> str:
     away = sum(verdict is Verdict.NO for verdict in verdicts.values())
     unseen = sum(verdict is Verdict.CANNOT_TELL for verdict in verdicts.values())
     worst = min(found, key=lambda row: row.chance if row.chance == row.chance else 2.0)  # NaN last
-    row = (
+    return (
         f"Of {len(found)} numbers {away} differ from {theory.name} by more than their errors; for {unseen} a deviation "
         f"would not have been seen. The least likely is {worst.key} = {worst.measured} at {worst.label}, where theory "
         f"says {worst.expected.value:.4g} (p = {worst.adjusted:.1g} for all of them)."
     )
-    return f"{row} Failing: {', '.join(dict.fromkeys(fails))}." if fails else row
 
 
 def _resolution(verdicts: Mapping[str, Verdict]) -> tuple[Assumption, ...]:
