@@ -13,3 +13,23 @@ torch.set_num_threads(1)
 @pytest.fixture
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
+
+
+def _settings() -> tuple:
+    return torch.get_num_threads(), torch.get_default_dtype(), torch.get_float32_matmul_precision()
+
+
+@pytest.fixture
+def other_settings():
+    """What a caller may have set of torch's global state, and must find again."""
+    before = _settings()
+    torch.set_num_threads(2)
+    torch.set_default_dtype(torch.float64)
+    torch.set_float32_matmul_precision("medium")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        yield
+    found = _settings()
+    torch.set_num_threads(before[0])
+    torch.set_default_dtype(before[1])
+    torch.set_float32_matmul_precision(before[2])
+    assert found == (2, torch.float64, "medium")
