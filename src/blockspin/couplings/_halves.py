@@ -8,12 +8,10 @@ import torch
 
 from blockspin.ensemble import Batch, group_of
 from blockspin.errors import TooFewSamplesError
-from blockspin.observables.base import PartMonoid, State, merged_moments, moments_of
+from blockspin.observables.base import PartMonoid, State, is_law, merged_moments, moments_of
 
 KEYS = ("weight", "squares", "mean", "scatter")
 PARTS = ("one", "two")
-EXACT = 1e-9
-"""The weights of a law sum to 1 but for rounding."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +60,6 @@ def halves_of(state: State) -> list[State]:
     if not state:
         raise TooFewSamplesError("there is no sample", "Give more samples.")
     return [{key: state[f"{name}_{key}"] for key in KEYS} for name in PARTS]
-
-
-def is_law(moments: State) -> bool:
-    """Return whether moments are those of a law, whose weights sum to 1."""
-    return abs(float(moments["weight"]) - 1) < EXACT
 
 
 def two_estimates(state: State) -> list[State]:

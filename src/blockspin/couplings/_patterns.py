@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from blockspin.couplings._interactions import Offset, neighbour_table
+from blockspin.couplings._logistic import log_likelihoods
 from blockspin.ensemble import Batch, group_of
 from blockspin.errors import ShapeError, TooFewSamplesError
 from blockspin.geometry import Grid
-from blockspin.observables.base import State, SumMonoid, weights_of
+from blockspin.measurement import Measurement
+from blockspin.observables.base import State, SumMonoid, effective_samples, is_law, weights_of
 
 MOST_NEIGHBOURS = 12
 """A table over more neighbours is not kept: 2 ** 13 counts a block are 1.3 MB of state."""
@@ -20,8 +22,6 @@ BLOCKS = 20
 """Units are divided by hash into so many blocks, whose scatter is the error of a goodness of fit."""
 ENTRIES = 2**22
 """Spins whose patterns are counted at a time."""
-EXACT = 1e-9
-"""The weights of a law sum to 1 but for rounding."""
 
 
 @dataclass(frozen=True)
@@ -132,11 +132,6 @@ def pattern_counts(batch: Batch, tables: Sequence[Tensor]) -> State:
     return {**weights_of(batch), "alphabet": alphabet, "counts": counts}
 
 
-def is_law(state: State) -> bool:
-    """Return whether a state is that of a law, whose weights sum to 1."""
-    return abs(float(state["weight"]) - 1) < EXACT
-
-
 def counts_of(state: State) -> Tensor:
     """Return the counts [patterns, 2] of all blocks.
 
@@ -167,6 +162,23 @@ def filled_blocks(state: State) -> Tensor:
     return counts
 
 
-def samples_of(state: State) -> float:
-    """Return the effective number of samples (Kish)."""
-    return float(state["weight"] ** 2 / state["squares"])
+def held_out_score(X: Tensor, g: Tensor, held_out: State) -> Measurement:
+    """Return the log-probability a spin at given couplings, its error that of a jackknife over blocks; exact on a law.
+
+    Args:
+        X: What multiplies the spin, float64 [patterns, K].
+        g: The couplings, fitted to other data.
+        held_out: Counts of units that had no part in the fit.
+
+    Raises:
+        TooFewSamplesError: If they do not fill 20 blocks.
+    """
+    if is_law(held_out):
+        total = counts_of(held_out)
+        return Measurement(float(log_likelihoods(X, g, total) / total.sum()), 0.0, "nats")
+    blocks = filled_blocks(held_out)
+    sums, spins, count = log_likelihoods(X, g, blocks), blocks.sum((1, 2)), len(blocks)
+    without = (sums.sum() - sums) / (spins.sum() - spins)
+    error = float(without.std()) * (count - 1) / count**0.5
+    how = f"held-out units, jackknife over {count} blocks"
+    return Measurement(float(sums.sum() / spins.sum()), error, "nats", effective_samples(held_out), how, count - 1)

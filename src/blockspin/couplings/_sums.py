@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from blockspin.ensemble import Batch
-from blockspin.errors import TooFewSamplesError
 from blockspin.law import GaussianLaw
-from blockspin.observables.base import PartMonoid, State, merged_moments, moments_of, third_scale
+from blockspin.observables.base import PartMonoid, State, effective_samples, merged_moments, moments_of, third_scale
 
 
 @dataclass(frozen=True)
@@ -65,11 +64,7 @@ def degrees_of_freedom(state: State) -> float:
     Raises:
         TooFewSamplesError: If there are fewer than two samples.
     """
-    if not state or float(state["squares"]) >= float(state["weight"]) ** 2:
-        raise TooFewSamplesError("a covariance needs at least two samples", "Give more samples.")
-    if abs(float(state["weight"]) - 1) < 1e-9:
-        return inf
-    return float(state["weight"] ** 2 / state["squares"]) - 1
+    return effective_samples(state) - 1
 
 
 def covariance_of(state: State) -> tuple[Tensor, float]:

@@ -9,12 +9,13 @@ from torch import Tensor
 
 from blockspin.couplings._interactions import Interactions, neighbour_table
 from blockspin.couplings._logistic import Slope, maximum
-from blockspin.couplings._patterns import EXACT, check_alphabet, check_sites, is_up
+from blockspin.couplings._patterns import check_alphabet, check_sites, is_up
 from blockspin.couplings.binary_action import BinaryAction
 from blockspin.ensemble import Batch, Ensemble, group_of
 from blockspin.errors import TooFewSamplesError
 from blockspin.law import EnumeratedLaw
 from blockspin.measurement import Measurement
+from blockspin.observables.base import is_law, weights_of
 
 ENTRIES = 2**21
 """Products of spins that are held at a time."""
@@ -53,7 +54,7 @@ def fit_in_passes(action: BinaryAction, spins: Ensemble | EnumeratedLaw, groups:
     _, gradients, curvature, filled = total(g)
     inverse = torch.linalg.inv(curvature)
     how = f"pseudo-likelihood in passes, sandwich over {groups} groups"
-    if abs(float(ensemble.weights.sum()) - 1) < EXACT:
+    if is_law(weights_of(ensemble.batch)):
         return {key: Measurement(value.numpy(), 0.0) for key, value in action.named(g).items()}
     if filled < groups:
         raise TooFewSamplesError(f"the units fill {filled} of {groups} groups", "Give more units, or ask for fewer.")

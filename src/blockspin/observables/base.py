@@ -15,6 +15,8 @@ from blockspin.observables._keeping import merged_rows as merged_rows
 from blockspin.observables._kernels import gram_of as gram_of
 from blockspin.observables._kernels import u_centred as u_centred
 from blockspin.observables._kernels import u_inner as u_inner
+from blockspin.observables._merging import effective_samples as effective_samples
+from blockspin.observables._merging import is_law as is_law
 from blockspin.observables._merging import merged_moments as merged_moments
 from blockspin.observables._merging import moments_of as moments_of
 from blockspin.observables._merging import third_scale as third_scale
@@ -89,13 +91,10 @@ class SumMonoid(PartMonoid):
 
 
 class RowMonoid(PartMonoid):
-    """A monoid whose state keeps rows per sample, so that it can be restricted to some of the units.
-
-    Its states hold "ids" and "units" (int64 [rows]) beside other tensors with the rows first.
-    """
+    """A monoid whose states hold "ids" and "units" (int64 [rows]) beside other tensors with the rows first."""
 
     def restrict(self, state: State, rows: Tensor) -> State:
-        """Return the state of the rows in a mask alone."""
+        """Return the state of the rows in a mask alone: that of some of the units."""
         return {key: tensor[rows] for key, tensor in state.items()}
 
 

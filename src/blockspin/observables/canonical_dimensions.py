@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from blockspin.errors import ConfigError, ConstantUnitsError, FitFailedError, TooFewSamplesError
-from blockspin.observables.base import State
-from blockspin.observables.covariance import OfMoments, covariance_of, effective_samples
+from blockspin.observables.base import State, effective_samples
+from blockspin.observables.covariance import OfMoments, covariance_of
 from blockspin.registry import register
 
 LEAST = 8

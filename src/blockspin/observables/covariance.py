@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from blockspin.ensemble import Batch, check_finite
-from blockspin.errors import ConstantUnitsError, TooFewSamplesError
+from blockspin.errors import ConstantUnitsError
 from blockspin.law import GaussianLaw, Source
 from blockspin.observables._merging import merged_means
 from blockspin.observables._running import RunningMoments
-from blockspin.observables.base import Observable, PartMonoid, State, accumulate
+from blockspin.observables.base import Observable, PartMonoid, State, accumulate, effective_samples
 from blockspin.registry import register
 
 
@@ -53,22 +53,9 @@ def covariance_of(state: State, *, unbiased: bool = True) -> Tensor:
     Raises:
         TooFewSamplesError: If there are fewer than two samples.
     """
-    if not state or float(state["squares"]) >= float(state["weight"]) ** 2:
-        raise TooFewSamplesError("a covariance needs at least two samples", "Give more samples.")
+    effective_samples(state)  # refuses fewer than two
     lost = state["squares"] / state["weight"] if unbiased else 0.0
     return state["scatter"] / (state["weight"] - lost)
-
-
-def effective_samples(state: State) -> float:
-    """Return the effective number of samples (Kish), infinite for a law: its weights are probabilities that sum to 1.
-
-    Raises:
-        TooFewSamplesError: If there are fewer than two samples.
-    """
-    if not state or float(state["squares"]) >= float(state["weight"]) ** 2:
-        raise TooFewSamplesError("moments need at least two samples", "Give more samples.")
-    weight = float(state["weight"])
-    return inf if abs(weight - 1) < 1e-9 else weight**2 / float(state["squares"])
 
 
 def estimated(state: State) -> Tensor:

@@ -14,8 +14,7 @@ from blockspin.ensemble import Batch
 from blockspin.errors import ConstantUnitsError, ShapeError, TooFewSamplesError
 from blockspin.observables._merging import third_scale
 from blockspin.observables._running import centred_of, weighed
-from blockspin.observables.base import Observable, PartMonoid, State, weights_of
-from blockspin.observables.covariance import effective_samples
+from blockspin.observables.base import Observable, PartMonoid, State, effective_samples, weights_of
 from blockspin.registry import register
 
 DIRECTIONS = 64

@@ -11,8 +11,8 @@ from torch import Tensor
 from blockspin.ensemble import Batch
 from blockspin.errors import ConstantUnitsError, TooFewSamplesError, check_between
 from blockspin.law import GaussianLaw, PushMap
-from blockspin.observables.base import Observable, PartMonoid, State
-from blockspin.observables.covariance import Moments, covariance_of, effective_samples, estimated
+from blockspin.observables.base import Observable, PartMonoid, State, effective_samples
+from blockspin.observables.covariance import Moments, covariance_of, estimated
 from blockspin.registry import register
 
 LEADING = 32

@@ -8,8 +8,8 @@ from math import isinf
 from torch import Tensor
 
 from blockspin.errors import TooFewSamplesError
-from blockspin.observables.base import State
-from blockspin.observables.covariance import OfMoments, effective_samples, varying
+from blockspin.observables.base import State, effective_samples
+from blockspin.observables.covariance import OfMoments, varying
 from blockspin.registry import register
 
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from blockspin.errors import ConstantUnitsError, ShapeError, TooFewSamplesError, check_between
 from blockspin.law import GaussianLaw
-from blockspin.observables.base import Observable, State
-from blockspin.observables.covariance import effective_samples, estimated
+from blockspin.observables.base import Observable, State, effective_samples
+from blockspin.observables.covariance import estimated
 from blockspin.observables.linear_prediction import JointMoments
 from blockspin.registry import register
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from blockspin.ensemble import Batch
 from blockspin.errors import ConstantUnitsError, ShapeError, TooFewSamplesError, check_between, check_whole
-from blockspin.observables.base import Observable, PartMonoid, State
-from blockspin.observables.covariance import Moments, effective_samples, estimated
+from blockspin.observables.base import Observable, PartMonoid, State, effective_samples
+from blockspin.observables.covariance import Moments, estimated
 from blockspin.registry import register
 
 

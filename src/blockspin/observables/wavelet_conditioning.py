@@ -10,8 +10,8 @@ from torch import Tensor
 
 from blockspin.errors import ConfigError, MissingDependencyError, ShapeError, TooFewSamplesError
 from blockspin.geometry import Chain, Grid
-from blockspin.observables.base import State
-from blockspin.observables.covariance import OfMoments, effective_samples, estimated
+from blockspin.observables.base import State, effective_samples
+from blockspin.observables.covariance import OfMoments, estimated
 from blockspin.registry import register
 
 
