@@ -79,7 +79,7 @@ class Retrace(Question):
         levels = [self._level(study, scale, index) for scale, index in study.levels]
         return Answer(
             self.name,
-            self._verdict(levels, study),
+            self._verdict(levels),
             self._statement(levels, study),
             {key: number for level in levels for key, number in level.numbers().items()},
             self._controls(study),
@@ -107,7 +107,7 @@ class Retrace(Question):
             return Verdict.YES, p_outside
         return (Verdict.NO if value - bound > 0 else Verdict.CANNOT_TELL), p_outside
 
-    def _verdict(self, levels: Sequence[Level], study: _Study) -> Verdict:
+    def _verdict(self, levels: Sequence[Level]) -> Verdict:
         """Yes if every level is inside; no if one is outside after Holm's correction for the number of levels."""
         if levels and all(level.verdict is Verdict.YES for level in levels):
             return Verdict.YES
