@@ -11,9 +11,11 @@ import time
 from pathlib import Path
 
 import pytest
+import small_run
 
 from blockspin.cli.app import main
 from blockspin.engine._files import locked
+from blockspin.run import run
 
 BLOCKSPIN = [str(Path(sys.executable).with_name("blockspin"))]
 SMALL = ["--model", "builtin:cluster-tree", "--samples", "160", "--kernel-samples", "100", "--groups", "5"]
@@ -23,14 +25,14 @@ SMALL = ["--model", "builtin:cluster-tree", "--samples", "160", "--kernel-sample
 def told(monkeypatch, capsys):
     """Run the command in this process where nothing heavy has to be new: return its exit code and what it told."""
 
-    def run(*options: str, cwd: Path) -> tuple[int, str]:
+    def tell(*options: str, cwd: Path) -> tuple[int, str]:
         monkeypatch.chdir(cwd)
         monkeypatch.setattr(sys, "argv", ["blockspin", *options])
         with pytest.raises(SystemExit) as ended:
             main()
         return ended.value.code, capsys.readouterr().err
 
-    return run
+    return tell
 
 
 def blockspin(*options: str, cwd: Path, **more) -> subprocess.CompletedProcess:
@@ -135,31 +137,44 @@ def test_a_mistake_is_one_sentence_and_leaves_nothing_behind(options, words, tmp
     assert not list(tmp_path.iterdir())
 
 
-def begun(folder: Path, *options: str) -> subprocess.Popen:
-    """Start a run and wait until the first states are on disk."""
-    run = subprocess.Popen(
-        [*BLOCKSPIN, "run", *SMALL, *options, "--out", "cut"],
+@pytest.fixture(scope="module")
+def small(tmp_path_factory) -> Path:
+    """A finished run on a network of three layers, and beside it the configuration of it and others."""
+    folder = tmp_path_factory.mktemp("small")
+    config = small_run.config(folder)
+    (folder / "run.toml").write_text(config.to_toml(), encoding="utf-8")
+    return run(config, folder=folder / "one")
+
+
+def begun(config: Path, folder: Path) -> subprocess.Popen:
+    """Start a run and wait until the first states are on disk; Ctrl-C reaches it even where it is ignored here."""
+    paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    started = subprocess.Popen(
+        [*BLOCKSPIN, "run", str(config), "--out", "cut"],
         cwd=folder,
+        env={**os.environ, "PYTHONPATH": paths},
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     limit = time.monotonic() + 120
     while not list(folder.glob("cut/states/*/*.safetensors")):
         assert time.monotonic() < limit
-        assert run.poll() is None
-        time.sleep(0.01)
-    return run
+        assert started.poll() is None
+        time.sleep(0.002)
+    return started
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_an_interrupted_run_is_finished_to_the_same_bytes(finished, tmp_path, how):
-    run = begun(tmp_path, "--executor", "serial")
-    os.killpg(run.pid, how)
-    run.wait(60)
+def test_an_interrupted_run_is_finished_to_the_same_bytes(small, tmp_path, told, how):
+    started = begun(small.with_name("run.toml"), tmp_path)
+    os.killpg(started.pid, how)
+    started.wait(60)
     assert not (tmp_path / "cut" / "answers.json").exists()
-    done = blockspin("run", "--resume", "cut", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert (finished / "answers.json").read_bytes() == (tmp_path / "cut" / "answers.json").read_bytes()
+    code, words = told("run", "--resume", "cut", cwd=tmp_path)
+    assert code == 0, words
+    for name in ("answers.json", "levels.json", "couplings.json"):
+        assert (small / name).read_bytes() == (tmp_path / "cut" / name).read_bytes()
     assert not list(tmp_path.rglob("*.tmp"))
 
 
@@ -169,14 +184,14 @@ def test_a_run_killed_at_any_moment_is_finished_to_the_same_bytes(finished, tmp_
     """The driver alone is killed; workers that it leaves behind are in nobody's way."""
     executor = ("serial", "process")[seed % 2]
     command = [*BLOCKSPIN, "run", *SMALL, "--executor", executor, "--out", "cut"]
-    run = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
+    started = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
     limit = time.monotonic() + 120
     while not (tmp_path / "cut" / "config.toml").exists():
         assert time.monotonic() < limit
         time.sleep(0.01)
     time.sleep(random.Random(seed).uniform(0, 6 if executor == "serial" else 20))
-    run.kill()
-    run.wait(60)
+    started.kill()
+    started.wait(60)
     done = blockspin("run", "--resume", "cut", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for name in ("answers.json", "levels.json", "couplings.json"):
