@@ -37,7 +37,10 @@ def command(
 
     check_between("level", level, 0, 1)
     if score and (held_out or flow):
-        raise ConfigError("score", score, "no other scales: those that predictions were written for are scored.")
+        chosen = "held_out" if held_out else "flow"
+        raise ConfigError(
+            chosen, held_out or flow, "nothing beside score: what predictions were written for is scored."
+        )
     if score:
         found = write_scores(place)
         write_report(place)

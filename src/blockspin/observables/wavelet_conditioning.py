@@ -92,7 +92,7 @@ def _transform(shape: tuple[int, ...], wavelet: str) -> tuple[np.ndarray, np.nda
         import pywt
     except ImportError:
         raise MissingDependencyError(
-            "wavelet conditioning needs PyWavelets, which is not installed", "Install blockspin[wavelets]."
+            "wavelet conditioning needs PyWavelets, which is not installed", "pip install 'blockspin[wavelets]'"
         ) from None
     if wavelet not in pywt.wavelist(kind="discrete") or not pywt.Wavelet(wavelet).orthogonal:
         raise ConfigError("wavelet", wavelet, "the name of an orthogonal wavelet, such as haar or db2.")

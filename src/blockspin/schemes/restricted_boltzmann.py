@@ -208,7 +208,7 @@ def _trainer() -> Any:
         from sklearn.neural_network import BernoulliRBM
     except ImportError:
         raise MissingDependencyError(
-            "the scheme restricted-boltzmann needs scikit-learn, which is not installed", "Install blockspin[rbm]."
+            "the scheme restricted-boltzmann needs scikit-learn, which is not installed", "pip install 'blockspin[rbm]'"
         ) from None
     return BernoulliRBM
 
