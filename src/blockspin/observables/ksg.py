@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -91,8 +92,7 @@ class Ksg(Observable):
         if n <= self.k + 1:
             raise TooFewSamplesError(f"{n} units have no {self.k} neighbours to spare", "Give more samples.")
         radius = _radius(np.hstack(fields), self.k)
-        with ThreadPoolExecutor(min(2, torch.get_num_threads())) as pool:
-            counts = list(pool.map(lambda field: _nearer(field, radius), fields))
+        counts = _nearer_in_each(fields, radius)
         information = digamma(self.k) + digamma(n) - sum(digamma(count + 1).mean() for count in counts)
         ceiling = digamma(n) - digamma(self.k)
         found = {"information": information, "ceiling": ceiling}
@@ -132,6 +132,14 @@ def _radius(z: np.ndarray, k: int) -> np.ndarray:
             f"{int((radius == 0).sum())} samples coincide with {k} others", "Make repeated contents one unit."
         )
     return np.maximum(radius - 8 * np.finfo(float).eps * np.abs(z).max(), 0.0)
+
+
+def _nearer_in_each(fields: Sequence[np.ndarray], radius: np.ndarray) -> list[np.ndarray]:
+    """Return ``_nearer`` of either field; where one thread is given, without the wait for another one to start."""
+    if torch.get_num_threads() == 1:
+        return [_nearer(field, radius) for field in fields]
+    with ThreadPoolExecutor(len(fields)) as pool:
+        return list(pool.map(lambda field: _nearer(field, radius), fields))
 
 
 def _nearer(x: np.ndarray, radius: np.ndarray) -> np.ndarray:
