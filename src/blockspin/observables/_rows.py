@@ -72,6 +72,23 @@ class OfRows(Observable):
         return Rows(self.limit)
 
 
+@dataclass(frozen=True)
+class OfRowPairs(Observable):
+    """Numbers that are read off a bounded subsample of units in two aligned ensembles.
+
+    Args:
+        limit: Most units that are kept.
+    """
+
+    smooth = False
+    limit: int = 1500
+
+    @property
+    def monoid(self) -> RowPairs:
+        """A bounded subsample of units in both ensembles."""
+        return RowPairs(self.limit)
+
+
 def check_units(state: State) -> None:
     """Refuse fewer than two units.
 

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from blockspin.errors import FitFailedError, ShapeError, TooFewSamplesError, check_whole
 from blockspin.observables._neighbours import rows_of_units
-from blockspin.observables._rows import RowPairs
-from blockspin.observables.base import Observable, State
+from blockspin.observables._rows import OfRowPairs
+from blockspin.observables.base import State
 from blockspin.registry import register
 
 MOST = 10
@@ -30,7 +30,7 @@ REPEATED = 0.01
 
 @register
 @dataclass(frozen=True)
-class Ksg(Observable):
+class Ksg(OfRowPairs):
     r"""Mutual information of two fields, in nats.
 
     .. math:: I = \psi(k) + \psi(n) - \langle \psi(n_x + 1) + \psi(n_y + 1) \rangle
@@ -66,18 +66,11 @@ class Ksg(Observable):
 
     name = "ksg"
     source = "kraskov2004"
-    smooth = False
     units = {"information": "nats", "ceiling": "nats"}
-    limit: int = 1500
     k: int = 3
 
     def __post_init__(self):
         check_whole("k", self.k, 1)
-
-    @property
-    def monoid(self) -> RowPairs:
-        """A bounded subsample of units in both fields."""
-        return RowPairs(self.limit)
 
     def value(self, state: State) -> dict[str, Tensor]:
         """Count neighbours.
