@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from numbers import Integral, Real
+from typing import Any
 
 SHOWN = 500
 """Characters of a value that a message shows."""
@@ -75,7 +76,7 @@ def check_between(field: str, value: float, low: float, high: float) -> None:
         raise ConfigError(field, value, f"a number between {low:g} and {high:g}.")
 
 
-def check_whole(field: str, value: int, least: int) -> None:
+def check_whole(field: str, value: Any, least: int) -> None:
     """Refuse an option that is no integer of at least ``least``; True is none.
 
     Raises:
