@@ -1,8 +1,11 @@
 import os
+import sys
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: idle threads that spin slow small steps down
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,6 +16,24 @@ torch.set_num_threads(1)
 @pytest.fixture
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def told(monkeypatch, capsys, tmp_path):
+    """Run the command line in this process, where nothing heavy has to be new: its exit code and what it wrote."""
+
+    def tell(*options, cwd=tmp_path) -> SimpleNamespace:
+        from blockspin.cli.app import main
+
+        monkeypatch.chdir(cwd)
+        monkeypatch.setattr(sys, "argv", ["blockspin", *map(str, options)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        return SimpleNamespace(returncode=ended.value.code, stdout=out, stderr=err)
+
+    return tell
 
 
 def _settings() -> tuple:

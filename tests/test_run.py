@@ -13,26 +13,11 @@ from pathlib import Path
 import pytest
 import small_run
 
-from blockspin.cli.app import main
 from blockspin.engine._files import locked
 from blockspin.run import run
 
 BLOCKSPIN = [str(Path(sys.executable).with_name("blockspin"))]
 SMALL = ["--model", "builtin:cluster-tree", "--samples", "160", "--kernel-samples", "100", "--groups", "5"]
-
-
-@pytest.fixture
-def told(monkeypatch, capsys):
-    """Run the command in this process where nothing heavy has to be new: return its exit code and what it told."""
-
-    def tell(*options: str, cwd: Path) -> tuple[int, str]:
-        monkeypatch.chdir(cwd)
-        monkeypatch.setattr(sys, "argv", ["blockspin", *options])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return ended.value.code, capsys.readouterr().err
-
-    return tell
 
 
 def blockspin(*options: str, cwd: Path, **more) -> subprocess.CompletedProcess:
@@ -110,9 +95,9 @@ def test_the_report_is_rebuilt_without_the_network(finished):
 
 def test_a_folder_that_is_taken_is_refused_and_left_alone(finished, told):
     before = {path.name for path in finished.iterdir()}
-    code, words = told("run", *SMALL, "--out", str(finished), cwd=finished.parent)
-    assert code == 2
-    assert "--resume" in words
+    done = told("run", *SMALL, "--out", finished, cwd=finished.parent)
+    assert done.returncode == 2
+    assert "--resume" in done.stderr
     assert {path.name for path in finished.iterdir()} == before
 
 
@@ -131,9 +116,9 @@ def test_a_folder_that_is_taken_is_refused_and_left_alone(finished, told):
 def test_a_mistake_is_one_sentence_and_leaves_nothing_behind(options, words, tmp_path, told):
     base = [] if options[0] in ("--model", "--resume") else SMALL[:2]
     out = [] if options[0] == "--resume" else ["--out", "out"]
-    code, said = told("run", *base, *options, *out, cwd=tmp_path)
-    assert code == 2
-    assert words in said
+    done = told("run", *base, *options, *out)
+    assert done.returncode == 2
+    assert words in done.stderr
     assert not list(tmp_path.iterdir())
 
 
@@ -171,8 +156,8 @@ def test_an_interrupted_run_is_finished_to_the_same_bytes(small, tmp_path, told,
     os.killpg(started.pid, how)
     started.wait(60)
     assert not (tmp_path / "cut" / "answers.json").exists()
-    code, words = told("run", "--resume", "cut", cwd=tmp_path)
-    assert code == 0, words
+    done = told("run", "--resume", "cut")
+    assert done.returncode == 0, done.stderr
     for name in ("answers.json", "levels.json", "couplings.json"):
         assert (small / name).read_bytes() == (tmp_path / "cut" / name).read_bytes()
     assert not list(tmp_path.rglob("*.tmp"))
@@ -203,6 +188,6 @@ def test_a_run_killed_at_any_moment_is_finished_to_the_same_bytes(finished, tmp_
 def test_a_second_run_in_the_same_folder_is_refused_by_name(finished, tmp_path, told):
     shutil.copytree(finished, tmp_path / "one")
     with locked(tmp_path / "one" / "states"):
-        code, words = told("run", "--resume", "one", cwd=tmp_path)
-    assert code == 2
-    assert "being written by another process" in words
+        done = told("run", "--resume", "one")
+    assert done.returncode == 2
+    assert "being written by another process" in done.stderr
