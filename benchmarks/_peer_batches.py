@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -18,6 +19,16 @@ def parts_of(settings: dict) -> list[list[dict[str, torch.Tensor]]]:
 def model_of(settings: dict) -> torch.nn.Module:
     """Return MiniLM in eval mode."""
     return AutoModel.from_pretrained(settings["folder"]).eval()
+
+
+def forward_of(model: torch.nn.Module, parts: list[list[dict[str, torch.Tensor]]]) -> Callable[[int], None]:
+    """Return the plain forward pass over one part."""
+
+    def forward(part: int) -> None:
+        for batch in parts[part]:
+            model(**batch)
+
+    return forward
 
 
 def buffers(parts: list[list[dict[str, torch.Tensor]]], layers: int, width: int) -> list[list[torch.Tensor]]:

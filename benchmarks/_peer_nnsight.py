@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-from _peer_batches import buffers, keep, model_of, parts_of
+from _peer_batches import buffers, forward_of, keep, model_of, parts_of
 from nnsight import NNsight
 
 
 def start(settings: dict) -> dict:
     model, parts = model_of(settings), parts_of(settings)
     traced, room = NNsight(model), buffers(parts, 7, model.config.hidden_size)
-
-    def forward(part: int) -> None:
-        for batch in parts[part]:
-            model(**batch)
 
     def capture(part: int) -> None:
         done = 0
@@ -30,4 +26,4 @@ def start(settings: dict) -> dict:
             states = [state[0] if isinstance(state, tuple) else state for state in (e, a, b, c, d, f, g)]
             done = keep(room[part], done, batch, states)
 
-    return {"version": lambda: version("nnsight"), "forward": forward, "capture": capture}
+    return {"version": lambda: version("nnsight"), "forward": forward_of(model, parts), "capture": capture}

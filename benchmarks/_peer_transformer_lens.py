@@ -6,7 +6,7 @@ import logging
 import warnings
 from importlib.metadata import version
 
-from _peer_batches import buffers, keep, model_of, parts_of
+from _peer_batches import buffers, forward_of, keep, model_of, parts_of
 from transformers import BertForMaskedLM
 
 
@@ -21,10 +21,6 @@ def start(settings: dict) -> dict:
     names = [f"blocks.{block}.hook_out" for block in range(6)]
     room = buffers(parts, len(names), model.config.hidden_size)
 
-    def forward(part: int) -> None:
-        for batch in parts[part]:
-            model(**batch)
-
     def capture(part: int) -> None:
         done = 0
         for batch in parts[part]:
@@ -32,4 +28,4 @@ def start(settings: dict) -> dict:
             _, cache = bridge.run_with_cache(batch["input_ids"], **given)
             done = keep(room[part], done, batch, [cache[name] for name in names])
 
-    return {"version": lambda: version("transformer-lens"), "forward": forward, "capture": capture}
+    return {"version": lambda: version("transformer-lens"), "forward": forward_of(model, parts), "capture": capture}

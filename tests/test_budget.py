@@ -47,14 +47,14 @@ def test_a_budget_that_cannot_be_kept_leaves_nothing_behind(tmp_path):
 
 
 def test_a_run_that_outgrows_its_budget_stops_and_goes_on(tmp_path, monkeypatch):
-    config = small_run.config(tmp_path, memory="100GB", out=str(tmp_path / "out"))
+    config = small_run.bare(tmp_path, memory="100GB", out=str(tmp_path / "out"))
     calls = iter(range(1000))
     monkeypatch.setattr(memory, "resident", lambda: 10**12 if next(calls) == 3 else 1)
     with pytest.raises(MemoryBudgetError, match=r"holds 1000\.00 GB"):
         run(config)
     assert list((tmp_path / "out" / "states").rglob("*.safetensors"))
     run(config, folder=tmp_path / "out", resume=True)
-    alone = run(small_run.config(tmp_path, out=str(tmp_path / "alone")))
+    alone = run(small_run.bare(tmp_path, out=str(tmp_path / "alone")))
     assert (alone / "answers.json").read_bytes() == (tmp_path / "out" / "answers.json").read_bytes()
 
 

@@ -36,10 +36,10 @@ def test_help_of_run_offers_every_registered_name():
     assert "--empty-layers" not in shown
 
 
-def test_schemes_are_listed_from_the_registry():
+def test_schemes_are_listed_from_the_registry(told):
     from blockspin.registry import members
 
-    rows = json.loads(blockspin("schemes", "--json").stdout)
+    rows = json.loads(told("schemes", "--json").stdout)
     assert [row["name"] for row in rows] == list(members("schemes"))
 
 
@@ -63,8 +63,6 @@ def test_the_scheme_of_a_file_keeps_the_options_that_the_command_line_does_not_n
     [
         (("run", "--modl", "x"), "--model"),
         (("run", "--samples", "many"), "--samples"),
-        (("run", "--scheme=block-avrage"), "block-average"),
-        (("run", "--scheme", "block-average", "--scheme.c", "2"), "scheme.c"),
         (("run", "nowhere.toml"), "nowhere.toml"),
         (("run", "--resume", "nowhere"), "a run that was begun"),
         (("run", "--resume", "nowhere", "--seed", "1"), "Give --resume alone"),
@@ -81,6 +79,20 @@ def test_a_mistake_of_use_is_one_message_and_status_2(options, words, tmp_path):
     assert words in done.stderr
     assert "Traceback" not in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["answers.json"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("run", "--scheme=block-avrage"), "block-average"),
+        (("run", "--scheme", "block-average", "--scheme.c", "2"), "scheme.c"),
+    ],
+)
+def test_a_mistake_in_a_member_is_one_message_and_status_2(options, words, tmp_path, told):
+    done = told(*options)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_ctrl_c_has_its_own_status_and_says_how_to_go_on(monkeypatch, capsys):
@@ -112,18 +124,18 @@ def test_the_status_of_tethers_is_1_where_one_is_off(passed, monkeypatch, capsys
     assert len(shown["rows"]) == 2
 
 
-def test_cite_prints_bibtex():
-    assert "@article{kadanoff1966," in blockspin("cite").stdout
+def test_cite_prints_bibtex(told):
+    assert "@article{kadanoff1966," in told("cite").stdout
 
 
-def test_check_passes_an_honest_scheme_and_fails_a_broken_one(tmp_path):
+def test_check_passes_an_honest_scheme_and_fails_a_broken_one(tmp_path, told):
     from blockspin.schemes import block_average
 
     text = Path(block_average.__file__).read_text(encoding="utf-8").replace("@register\n", "")
     (tmp_path / "block_average.py").write_text(text, encoding="utf-8")
     (tmp_path / "broken.py").write_text(text.replace(".mean(dim=2)", ".amax(dim=2)"), encoding="utf-8")
-    assert blockspin("check", str(tmp_path / "block_average.py")).returncode == 0
-    broken = blockspin("check", str(tmp_path / "broken.py"))
+    assert told("check", tmp_path / "block_average.py").returncode == 0
+    broken = told("check", tmp_path / "broken.py")
     assert broken.returncode == 1
     assert "linear" in broken.stdout
 

@@ -104,7 +104,7 @@ def test_mistakes_are_refused_by_name(folder, tmp_path):
         write_scores(folder)
     with pytest.raises(RunFolderError, match="holds no couplings"):
         write_predictions(tmp_path)
-    with pytest.raises(ConfigError, match="no other scales"):
+    with pytest.raises(ConfigError, match="nothing beside score"):
         command(folder, held_out=["4"], score=True)
     with pytest.raises(ConfigError, match="level"):
         command(folder, level=1.5)

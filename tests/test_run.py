@@ -11,26 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
+import small_run
 
-from blockspin.cli.app import main
 from blockspin.engine._files import locked
+from blockspin.run import run
 
 BLOCKSPIN = [str(Path(sys.executable).with_name("blockspin"))]
 SMALL = ["--model", "builtin:cluster-tree", "--samples", "160", "--kernel-samples", "100", "--groups", "5"]
-
-
-@pytest.fixture
-def told(monkeypatch, capsys):
-    """Run the command in this process where nothing heavy has to be new: return its exit code and what it told."""
-
-    def run(*options: str, cwd: Path) -> tuple[int, str]:
-        monkeypatch.chdir(cwd)
-        monkeypatch.setattr(sys, "argv", ["blockspin", *options])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return ended.value.code, capsys.readouterr().err
-
-    return run
 
 
 def blockspin(*options: str, cwd: Path, **more) -> subprocess.CompletedProcess:
@@ -108,9 +95,9 @@ def test_the_report_is_rebuilt_without_the_network(finished):
 
 def test_a_folder_that_is_taken_is_refused_and_left_alone(finished, told):
     before = {path.name for path in finished.iterdir()}
-    code, words = told("run", *SMALL, "--out", str(finished), cwd=finished.parent)
-    assert code == 2
-    assert "--resume" in words
+    done = told("run", *SMALL, "--out", finished, cwd=finished.parent)
+    assert done.returncode == 2
+    assert "--resume" in done.stderr
     assert {path.name for path in finished.iterdir()} == before
 
 
@@ -129,37 +116,49 @@ def test_a_folder_that_is_taken_is_refused_and_left_alone(finished, told):
 def test_a_mistake_is_one_sentence_and_leaves_nothing_behind(options, words, tmp_path, told):
     base = [] if options[0] in ("--model", "--resume") else SMALL[:2]
     out = [] if options[0] == "--resume" else ["--out", "out"]
-    code, said = told("run", *base, *options, *out, cwd=tmp_path)
-    assert code == 2
-    assert words in said
+    done = told("run", *base, *options, *out)
+    assert done.returncode == 2
+    assert words in done.stderr
     assert not list(tmp_path.iterdir())
 
 
-def begun(folder: Path, *options: str) -> subprocess.Popen:
+@pytest.fixture(scope="module")
+def small(tmp_path_factory) -> Path:
+    """A finished run on a network of three layers, and beside it the configuration of it and others."""
+    folder = tmp_path_factory.mktemp("small")
+    config = small_run.config(folder)
+    (folder / "run.toml").write_text(config.to_toml(), encoding="utf-8")
+    return run(config, folder=folder / "one")
+
+
+def begun(config: Path, folder: Path) -> subprocess.Popen:
     """Start a run and wait until the first states are on disk."""
-    run = subprocess.Popen(
-        [*BLOCKSPIN, "run", *SMALL, *options, "--out", "cut"],
+    paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    started = subprocess.Popen(
+        [*BLOCKSPIN, "run", str(config), "--out", "cut"],
         cwd=folder,
+        env={**os.environ, "PYTHONPATH": paths},
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
     limit = time.monotonic() + 120
     while not list(folder.glob("cut/states/*/*.safetensors")):
         assert time.monotonic() < limit
-        assert run.poll() is None
-        time.sleep(0.01)
-    return run
+        assert started.poll() is None
+        time.sleep(0.002)
+    return started
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_an_interrupted_run_is_finished_to_the_same_bytes(finished, tmp_path, how):
-    run = begun(tmp_path, "--executor", "serial")
-    os.killpg(run.pid, how)
-    run.wait(60)
+def test_an_interrupted_run_is_finished_to_the_same_bytes(small, tmp_path, told, how):
+    started = begun(small.with_name("run.toml"), tmp_path)
+    os.killpg(started.pid, how)
+    started.wait(60)
     assert not (tmp_path / "cut" / "answers.json").exists()
-    done = blockspin("run", "--resume", "cut", cwd=tmp_path)
+    done = told("run", "--resume", "cut")
     assert done.returncode == 0, done.stderr
-    assert (finished / "answers.json").read_bytes() == (tmp_path / "cut" / "answers.json").read_bytes()
+    for name in ("answers.json", "levels.json", "couplings.json"):
+        assert (small / name).read_bytes() == (tmp_path / "cut" / name).read_bytes()
     assert not list(tmp_path.rglob("*.tmp"))
 
 
@@ -169,14 +168,14 @@ def test_a_run_killed_at_any_moment_is_finished_to_the_same_bytes(finished, tmp_
     """The driver alone is killed; workers that it leaves behind are in nobody's way."""
     executor = ("serial", "process")[seed % 2]
     command = [*BLOCKSPIN, "run", *SMALL, "--executor", executor, "--out", "cut"]
-    run = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
+    started = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
     limit = time.monotonic() + 120
     while not (tmp_path / "cut" / "config.toml").exists():
         assert time.monotonic() < limit
         time.sleep(0.01)
     time.sleep(random.Random(seed).uniform(0, 6 if executor == "serial" else 20))
-    run.kill()
-    run.wait(60)
+    started.kill()
+    started.wait(60)
     done = blockspin("run", "--resume", "cut", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for name in ("answers.json", "levels.json", "couplings.json"):
@@ -188,6 +187,6 @@ def test_a_run_killed_at_any_moment_is_finished_to_the_same_bytes(finished, tmp_
 def test_a_second_run_in_the_same_folder_is_refused_by_name(finished, tmp_path, told):
     shutil.copytree(finished, tmp_path / "one")
     with locked(tmp_path / "one" / "states"):
-        code, words = told("run", "--resume", "one", cwd=tmp_path)
-    assert code == 2
-    assert "being written by another process" in words
+        done = told("run", "--resume", "one")
+    assert done.returncode == 2
+    assert "being written by another process" in done.stderr

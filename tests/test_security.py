@@ -192,7 +192,7 @@ def test_a_sweep_and_a_report_do_not_follow_links_either(mine, tmp_path):
     (tmp_path / "sweep").mkdir()
     (tmp_path / "sweep" / "states").symlink_to(mine)
     with pytest.raises(RunFolderError, match="is a link"):
-        sweeping.sweep(small_run.config(tmp_path), [sweeping.Axis.parse("seed=0,1")], tmp_path / "sweep")
+        sweeping.sweep(small_run.bare(tmp_path), [sweeping.Axis.parse("seed=0,1")], tmp_path / "sweep")
     with pytest.raises(RunFolderError, match="is a link"), locked(tmp_path / "sweep" / "states"):
         pass
     assert untouched(mine)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from numbers import Integral, Real
+from typing import Any
 
 SHOWN = 500
 """Characters of a value that a message shows."""
@@ -62,6 +64,26 @@ class ConfigError(BlockspinError):
     def __init__(self, field: str, value: object, accepted: str):
         super().__init__(f"{field[:SHOWN]} = {_shown(value)} cannot be used", f"Accepted: {accepted}")
         self.field, self.value = field, value
+
+
+def check_between(field: str, value: float, low: float, high: float) -> None:
+    """Refuse an option that is no number strictly between two others.
+
+    Raises:
+        ConfigError: If it is none.
+    """
+    if not isinstance(value, Real) or not low < value < high:
+        raise ConfigError(field, value, f"a number between {low:g} and {high:g}.")
+
+
+def check_whole(field: str, value: Any, least: int) -> None:
+    """Refuse an option that is no integer of at least ``least``; True is none.
+
+    Raises:
+        ConfigError: If it is none.
+    """
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        raise ConfigError(field, value, f"an integer of at least {least}.")
 
 
 class UnknownNameError(BlockspinError):

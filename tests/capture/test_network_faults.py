@@ -182,20 +182,6 @@ def test_a_place_that_cannot_be_hooked_takes_the_others_off_again(monkeypatch):
 # --- what the bytes do not depend on ---------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def other_settings():
-    """What a caller may have set of torch's global state."""
-    before = torch.get_num_threads(), torch.get_default_dtype(), torch.get_float32_matmul_precision()
-    torch.set_num_threads(2)
-    torch.set_default_dtype(torch.float64)
-    torch.set_float32_matmul_precision("medium")
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        yield
-    torch.set_num_threads(before[0])
-    torch.set_default_dtype(before[1])
-    torch.set_float32_matmul_precision(before[2])
-
-
 @pytest.mark.parametrize("executor", ["serial", pytest.param("process", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("representation", ["pooled", "tokens"])
 def test_a_network_is_read_to_the_same_bytes_whatever_the_caller_has_set(tmp_path, representation, executor, request):

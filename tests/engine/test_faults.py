@@ -478,23 +478,6 @@ def test_an_executor_that_leaves_out_or_repeats_a_shard_is_refused_by_name(tmp_p
 # --- what the bytes do not depend on ---------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def other_settings():
-    """What a caller may have set of torch's global state."""
-    before = torch.get_num_threads(), torch.get_default_dtype(), torch.get_float32_matmul_precision()
-    torch.set_num_threads(2)
-    torch.set_default_dtype(torch.float64)
-    torch.set_float32_matmul_precision("medium")
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        yield
-    assert torch.get_num_threads() == 2
-    assert torch.get_default_dtype() == torch.float64
-    assert torch.get_float32_matmul_precision() == "medium"
-    torch.set_num_threads(before[0])
-    torch.set_default_dtype(before[1])
-    torch.set_float32_matmul_precision(before[2])
-
-
 @pytest.mark.parametrize("executor", [Serial(), pytest.param(Process(workers=2), marks=pytest.mark.slow)])
 def test_the_bytes_do_not_depend_on_what_the_caller_has_set(tmp_path, whole, executor, request):
     reading = small_pass()

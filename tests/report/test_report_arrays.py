@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import struct
 
 import pytest
@@ -18,9 +19,15 @@ RLE = 2**17
 """Most bytes of one block of a zstd frame."""
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("template") / "made")
+
+
 @pytest.fixture
-def made(tmp_path):
-    return make_run(tmp_path / "made")
+def made(template, tmp_path):
+    """Return a copy that a test may spoil."""
+    return shutil.copytree(template, tmp_path / "made")
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from blockspin.capture.hooks import _first_tensor
 from blockspin.capture.reading import ActivationPass
 from blockspin.engine.base import Pass, Shard
 from blockspin.ensemble import Batch, check_finite, content_hash, mix
-from blockspin.errors import ConfigError, MissingModelError, ShapeError, UnknownLayerError
+from blockspin.errors import MissingModelError, ShapeError, UnknownLayerError, check_whole
 from blockspin.representations.base import counted, joined
 
 TANGENT, NORM = "tangent", "norm"
@@ -153,8 +153,7 @@ class TangentPass(Pass):
     seed: int = 0
 
     def __post_init__(self):
-        if self.sites < 2:
-            raise ConfigError("sites", self.sites, "an integer of at least 2.")
+        check_whole("sites", self.sites, 2)
 
     @property
     def groups(self) -> int:

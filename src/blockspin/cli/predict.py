@@ -31,14 +31,16 @@ def command(
         score: Open the held-out files and hold the predictions that were written against them.
         as_json: Print JSON instead of a table.
     """
-    from blockspin.errors import ConfigError
+    from blockspin.errors import ConfigError, check_between
     from blockspin.prediction_run import write_predictions, write_scores
     from blockspin.report.page import write_report
 
-    if not 0 < level < 1:
-        raise ConfigError("level", level, "a number between 0 and 1.")
+    check_between("level", level, 0, 1)
     if score and (held_out or flow):
-        raise ConfigError("score", score, "no other scales: those that predictions were written for are scored.")
+        chosen = "held_out" if held_out else "flow"
+        raise ConfigError(
+            chosen, held_out or flow, "nothing beside score: what predictions were written for is scored."
+        )
     if score:
         found = write_scores(place)
         write_report(place)

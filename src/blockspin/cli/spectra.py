@@ -38,12 +38,11 @@ def command(
     """
     import torch
 
-    from blockspin.errors import ConfigError
+    from blockspin.errors import check_whole
     from blockspin.progress import Steps
     from blockspin.spectra.network import with_p_values
 
-    if surrogates < 20:
-        raise ConfigError("surrogates", surrogates, "an integer of at least 20.")
+    check_whole("surrogates", surrogates, 20)
     steps = Steps()
     found = _found(model, checkpoint, steps)
     if p_values:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from blockspin.couplings._sums import covariance_of, sums_of_law
-from blockspin.errors import ConfigError, FitFailedError
+from blockspin.errors import ConstantUnitsError, check_between
 from blockspin.law import GaussianLaw, Source
 from blockspin.observables.base import State, merged_moments, moments_of
 
@@ -38,7 +38,7 @@ class Frame:
             tolerance: Directions with less than this share of the largest variance are not in the support.
 
         Raises:
-            FitFailedError: If no direction varies.
+            ConstantUnitsError: If no direction varies.
         """
         if isinstance(source, GaussianLaw):
             return cls.of_moments(sums_of_law(source), tolerance)
@@ -54,15 +54,14 @@ class Frame:
 
         Raises:
             ConfigError: If the tolerance is no number between 0 and 1.
-            FitFailedError: If no direction varies.
+            ConstantUnitsError: If no direction varies.
         """
-        if not 0 < tolerance < 1:
-            raise ConfigError("tolerance", tolerance, "a number between 0 and 1.")
+        check_between("tolerance", tolerance, 0, 1)
         eigenvalues, vectors = torch.linalg.eigh(covariance_of(state)[0])
         eigenvalues = eigenvalues.flip(0)
         kept = eigenvalues[eigenvalues > tolerance * eigenvalues[0]]
         if not len(kept):
-            raise FitFailedError("no direction of the field varies", "There is no theory of a constant.")
+            raise ConstantUnitsError("no direction of the field varies", "There is no theory of a constant.")
         return cls(state["mean"], vectors.flip(1).contiguous(), kept.sqrt())
 
     @property

@@ -8,30 +8,22 @@ import torch
 
 from blockspin.ensemble import Batch, group_of
 from blockspin.errors import TooFewSamplesError
-from blockspin.observables.base import Monoid, State, merged_moments, moments_of
+from blockspin.observables.base import PartMonoid, State, is_law, merged_moments, moments_of
 
 KEYS = ("weight", "squares", "mean", "scatter")
 PARTS = ("one", "two")
-EXACT = 1e-9
-"""The weights of a law sum to 1 but for rounding."""
 
 
 @dataclass(frozen=True)
-class HalfMoments(Monoid):
+class HalfMoments(PartMonoid):
     """Weight, mean and centred scatter of the flattened field in either half of the units, divided by hash.
 
     State: "one_weight", "one_squares" [], "one_mean" [D], "one_scatter" [D, D], and the same for "two", float64.
     """
 
-    def start(self) -> State:
-        """Return the empty state."""
-        return {}
-
-    def add(self, state: State, *batches: Batch) -> State:
-        """Add one batch."""
+    def part(self, *batches: Batch) -> State:
+        """Add up one batch."""
         (batch,) = batches
-        if not len(batch):
-            return state
         first = group_of(batch.units, 2, salt=11) == 0
         parts = []
         for mask in (first, ~first):
@@ -41,12 +33,10 @@ class HalfMoments(Monoid):
             none = {"weight": torch.zeros(()), "squares": torch.zeros(()), **empty}
             found = moments_of(x, batch.weights[mask])[0] if len(x) else none
             parts.append({key: found[key].to(torch.float64) for key in KEYS})
-        return self.merge(state, _packed(parts))
+        return _packed(parts)
 
-    def merge(self, first: State, second: State) -> State:
-        """Merge two parts."""
-        if not first or not second:
-            return first or second
+    def joined(self, first: State, second: State) -> State:
+        """Join two parts."""
         pairs = zip(halves_of(first), halves_of(second), strict=True)
         return _packed([_merged(one, two) for one, two in pairs])
 
@@ -70,11 +60,6 @@ def halves_of(state: State) -> list[State]:
     if not state:
         raise TooFewSamplesError("there is no sample", "Give more samples.")
     return [{key: state[f"{name}_{key}"] for key in KEYS} for name in PARTS]
-
-
-def is_law(moments: State) -> bool:
-    """Return whether moments are those of a law, whose weights sum to 1."""
-    return abs(float(moments["weight"]) - 1) < EXACT
 
 
 def two_estimates(state: State) -> list[State]:

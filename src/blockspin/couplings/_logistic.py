@@ -9,7 +9,6 @@ from scipy.stats import f as fisher
 from torch import Tensor
 
 from blockspin.errors import FitFailedError
-from blockspin.measurement import Measurement
 
 ROUNDS = 60
 LARGEST = 60.0
@@ -121,19 +120,3 @@ def extra_p_value(X: Tensor, blocks: Tensor, first: int) -> float:
     q = len(extra)
     t2 = float(extra @ torch.linalg.solve(covariance, extra))
     return float(fisher.sf(t2 * (count - q) / (q * (count - 1)), q, count - q))
-
-
-def held_out_score(X: Tensor, g: Tensor, blocks: Tensor, n_eff: float) -> Measurement:
-    """Return the log-probability a spin at given couplings, its error that of a jackknife over blocks.
-
-    Args:
-        X: What multiplies the spin, float64 [patterns, K].
-        g: The couplings, fitted to other data.
-        blocks: Counts of each block [blocks, patterns, 2].
-        n_eff: Effective number of samples.
-    """
-    sums, spins, count = log_likelihoods(X, g, blocks), blocks.sum((1, 2)), len(blocks)
-    without = (sums.sum() - sums) / (spins.sum() - spins)
-    error = float(without.std()) * (count - 1) / count**0.5
-    how = f"held-out units, jackknife over {count} blocks"
-    return Measurement(float(sums.sum() / spins.sum()), error, "nats", n_eff, how, count - 1)

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from blockspin.couplings._interactions import Offset, neighbour_table
+from blockspin.couplings._logistic import log_likelihoods
 from blockspin.ensemble import Batch, group_of
 from blockspin.errors import ShapeError, TooFewSamplesError
 from blockspin.geometry import Grid
-from blockspin.observables.base import Monoid, State, total_weight
+from blockspin.measurement import Measurement
+from blockspin.observables.base import State, SumMonoid, effective_samples, is_law, weights_of
 
 MOST_NEIGHBOURS = 12
 """A table over more neighbours is not kept: 2 ** 13 counts a block are 1.3 MB of state."""
@@ -20,12 +22,10 @@ BLOCKS = 20
 """Units are divided by hash into so many blocks, whose scatter is the error of a goodness of fit."""
 ENTRIES = 2**22
 """Spins whose patterns are counted at a time."""
-EXACT = 1e-9
-"""The weights of a law sum to 1 but for rounding."""
 
 
 @dataclass(frozen=True)
-class GridPatterns(Monoid):
+class GridPatterns(SumMonoid):
     """Counts of a spin beside its neighbours, summed over the sites of a lattice.
 
     State: "weight" [], "squares" [], "alphabet" [3] (how often -1, 0 and 1 occur), "counts" float64 [blocks, patterns,
@@ -39,27 +39,19 @@ class GridPatterns(Monoid):
     lattice: Grid
     neighbours: tuple[Offset, ...]
 
-    def start(self) -> State:
-        """Return the empty state."""
-        return {}
-
-    def add(self, state: State, *batches: Batch) -> State:
-        """Add one batch.
+    def part(self, *batches: Batch) -> State:
+        """Add up one batch.
 
         Raises:
             ShapeError: If the field is not binary, has several components or does not fit the lattice.
         """
         (batch,) = batches
         check_sites(batch, self.lattice.sites)
-        return self.merge(state, pattern_counts(batch, [neighbour_table(self.lattice, self.neighbours)]))
-
-    def merge(self, first: State, second: State) -> State:
-        """Merge two parts."""
-        return added(first, second)
+        return pattern_counts(batch, [neighbour_table(self.lattice, self.neighbours)])
 
 
 @dataclass(frozen=True)
-class SitePatterns(Monoid):
+class SitePatterns(SumMonoid):
     """Counts of given spins beside neighbours of their own: ``GridPatterns`` with one table a spin, end to end.
 
     Args:
@@ -70,23 +62,15 @@ class SitePatterns(Monoid):
     sites: int
     stars: tuple[tuple[int, ...], ...]
 
-    def start(self) -> State:
-        """Return the empty state."""
-        return {}
-
-    def add(self, state: State, *batches: Batch) -> State:
-        """Add one batch.
+    def part(self, *batches: Batch) -> State:
+        """Add up one batch.
 
         Raises:
             ShapeError: If the field is not binary, has several components or another number of sites.
         """
         (batch,) = batches
         check_sites(batch, self.sites)
-        return self.merge(state, pattern_counts(batch, [torch.tensor([star]) for star in self.stars]))
-
-    def merge(self, first: State, second: State) -> State:
-        """Merge two parts."""
-        return added(first, second)
+        return pattern_counts(batch, [torch.tensor([star]) for star in self.stars])
 
 
 def check_sites(batch: Batch, sites: int) -> None:
@@ -130,8 +114,6 @@ def check_alphabet(alphabet: Tensor) -> None:
 
 def pattern_counts(batch: Batch, tables: Sequence[Tensor]) -> State:
     """Return the state of one batch; every table int64 [spins, 1 + neighbours] is counted on its own, end to end."""
-    if not len(batch):
-        return {}
     up, alphabet = is_up(batch)
     block = group_of(batch.units, BLOCKS, salt=7)
     even = bool((batch.weights == 1).all())
@@ -147,20 +129,7 @@ def pattern_counts(batch: Batch, tables: Sequence[Tensor]) -> State:
             total += torch.bincount(code.reshape(-1), weights, minlength=len(total)).to(torch.float64)
         parts.append(total.reshape(BLOCKS, size // 2, 2))
     counts = torch.cat(parts, dim=1)
-    squares = batch.weights.square().sum()
-    return {"weight": total_weight(batch), "squares": squares, "alphabet": alphabet, "counts": counts}
-
-
-def added(first: State, second: State) -> State:
-    """Return the sum of two states."""
-    if not first or not second:
-        return first or second
-    return {key: first[key] + second[key] for key in first}
-
-
-def is_law(state: State) -> bool:
-    """Return whether a state is that of a law, whose weights sum to 1."""
-    return abs(float(state["weight"]) - 1) < EXACT
+    return {**weights_of(batch), "alphabet": alphabet, "counts": counts}
 
 
 def counts_of(state: State) -> Tensor:
@@ -193,6 +162,23 @@ def filled_blocks(state: State) -> Tensor:
     return counts
 
 
-def samples_of(state: State) -> float:
-    """Return the effective number of samples (Kish)."""
-    return float(state["weight"] ** 2 / state["squares"])
+def held_out_score(X: Tensor, g: Tensor, held_out: State) -> Measurement:
+    """Return the log-probability a spin at given couplings, its error that of a jackknife over blocks; exact on a law.
+
+    Args:
+        X: What multiplies the spin, float64 [patterns, K].
+        g: The couplings, fitted to other data.
+        held_out: Counts of units that had no part in the fit.
+
+    Raises:
+        TooFewSamplesError: If they do not fill 20 blocks.
+    """
+    if is_law(held_out):
+        total = counts_of(held_out)
+        return Measurement(float(log_likelihoods(X, g, total) / total.sum()), 0.0, "nats")
+    blocks = filled_blocks(held_out)
+    sums, spins, count = log_likelihoods(X, g, blocks), blocks.sum((1, 2)), len(blocks)
+    without = (sums.sum() - sums) / (spins.sum() - spins)
+    error = float(without.std()) * (count - 1) / count**0.5
+    how = f"held-out units, jackknife over {count} blocks"
+    return Measurement(float(sums.sum() / spins.sum()), error, "nats", effective_samples(held_out), how, count - 1)

@@ -11,7 +11,7 @@ from blockspin.couplings._edges import edges_of, merged_edges
 from blockspin.couplings._lattice_basis import LatticeBasis
 from blockspin.couplings._mode_basis import ModeBasis
 from blockspin.ensemble import Batch, group_of
-from blockspin.observables.base import Monoid, State, merged_moments, moments_of, total_weight
+from blockspin.observables.base import PartMonoid, State, merged_moments, moments_of, weights_of
 
 PARTS = 20
 """Parts of the units, by hash, that are added up apart: from their spread come errors of scores and tests."""
@@ -25,7 +25,7 @@ MOMENTS = ("weight", "squares", "mean", "scatter")
 
 
 @dataclass(frozen=True)
-class ScoreSums(Monoid):
+class ScoreSums(PartMonoid):
     r"""Sums over samples of the products of gradients and of the Laplacians of operators.
 
     State, float64: "weight" [], "squares" [] (sum of squared weights), "parts" [20] (the weight of each part of the
@@ -41,24 +41,17 @@ class ScoreSums(Monoid):
 
     basis: LatticeBasis | ModeBasis
 
-    def start(self) -> State:
-        """Return the empty state."""
-        return {}
-
-    def add(self, state: State, *batches: Batch) -> State:
-        """Add one batch."""
+    def part(self, *batches: Batch) -> State:
+        """Add up one batch."""
         (batch,) = batches
-        if not len(batch):
-            return state
         member = group_of(batch.units, PARTS, salt=5)
         order = member.argsort(stable=True)
         field, w = self.basis.field(batch.values)[:, order].contiguous(), batch.weights[order]
         parts = torch.zeros(PARTS, dtype=torch.float64).index_add_(0, member, batch.weights)
         products, laplacians = self._sums(self.basis.coordinates(field), w, torch.bincount(member, minlength=PARTS))
-        part = {"weight": total_weight(batch), "squares": w.square().sum(), "parts": parts}
+        part = {**weights_of(batch), "parts": parts}
         part |= {"products": products, "laplacians": laplacians, **self._support(field, w)}
-        part |= edges_of(self.basis.judged(batch.values, field))
-        return self.merge(state, part)
+        return part | edges_of(self.basis.judged(batch.values, field))
 
     def _sums(self, field: Tensor, w: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
         """Return products [20, K, K] and Laplacians [20, K] of samples that are sorted by part."""
@@ -95,10 +88,8 @@ class ScoreSums(Monoid):
         away = 0.0 if lost is None else float((lost.T @ centred).square().sum(0).to(torch.float64) @ w)
         return {"lost": torch.tensor([away, float(centred.square().sum(0).to(torch.float64) @ w)], dtype=torch.float64)}
 
-    def merge(self, first: State, second: State) -> State:
-        """Merge two parts."""
-        if not first or not second:
-            return first or second
+    def joined(self, first: State, second: State) -> State:
+        """Join two parts."""
         merged = {key: first[key] + second[key] for key in (*PLAIN, *(("lost",) if "lost" in first else ()))}
         merged |= merged_edges(first, second) if "ends" in first else {}
         if "scatter" in first:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from blockspin.couplings._frame import Frame
 from blockspin.couplings._spectral_mixture import Modes
-from blockspin.ensemble import Ensemble, content_hash
+from blockspin.ensemble import Ensemble
 from blockspin.errors import ConstantUnitsError, GeometryError, ShapeError, TooFewSamplesError
 from blockspin.geometry import Geometry, Grid
 
@@ -61,44 +62,36 @@ class FourierFrame:
         return kept, size[kept], here[kept] == opposite[kept]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class FittedFrame:
     """The leading principal modes of other samples than those that are measured.
 
     Args:
-        mean: float64 [D].
-        vectors: float64 [D, modes].
+        frame: All modes of those samples.
+        count: How many of them, at most its rank.
         shells: Most shells, of equal width in the logarithm of the rank.
-        key: Hash of the numbers, by which frames are told apart.
     """
 
-    mean: Tensor = field(repr=False)
-    vectors: Tensor = field(repr=False)
+    frame: Frame
+    count: int
     shells: int
-    key: int
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, FittedFrame) and (self.key, self.shells) == (other.key, other.shells)
-
-    def __hash__(self) -> int:
-        return hash((self.key, self.shells))
 
     @property
     def sites(self) -> int:
         """Sites and components of the field."""
-        return len(self.mean)
+        return len(self.frame.mean)
 
     def powers(self, flat: Tensor) -> Tensor:
         """Return squared amplitudes of fields [samples, D], float64 [samples, modes]."""
-        return ((flat.to(torch.float64) - self.mean) @ self.vectors).square()
+        return ((flat.to(torch.float64) - self.frame.mean) @ self.frame.vectors[:, : self.count]).square()
 
     def modes(self) -> Modes:
         """Return what the modes are."""
-        rank = torch.arange(1, self.vectors.shape[1] + 1, dtype=torch.float64)
+        rank = torch.arange(1, self.count + 1, dtype=torch.float64)
         return Modes(torch.full_like(rank, 0.5), _shells(rank, self.shells))
 
 
-Frame = FourierFrame | FittedFrame
+SpectralFrame = FourierFrame | FittedFrame
 
 
 def fourier_frame(geometry: Geometry, count: int, shells: int) -> FourierFrame:
@@ -122,12 +115,8 @@ def fitted_frame(fit_half: Ensemble, count: int, shells: int) -> FittedFrame:
         TooFewSamplesError: If there are fewer than ten samples a mode.
         ConstantUnitsError: If fewer than two directions vary.
     """
-    x = fit_half.values.flatten(1).to(torch.float64)
-    w = fit_half.weights / fit_half.weights.sum()
-    mean = w @ x
-    eigenvalues, vectors = torch.linalg.eigh((x - mean).T @ (w[:, None] * (x - mean)))
-    rank = int((eigenvalues > 1e-6 * eigenvalues[-1]).sum()) if float(eigenvalues[-1]) > 0 else 0
-    count = min(count, rank)
+    frame = Frame.of(fit_half)
+    count = min(count, frame.rank)
     if count < 2:
         raise ConstantUnitsError("fewer than two directions of the field vary", "Check the data.")
     if len(fit_half) < PER_MODE * count:
@@ -135,12 +124,10 @@ def fitted_frame(fit_half: Ensemble, count: int, shells: int) -> FittedFrame:
             f"{len(fit_half)} samples are too few for a frame of {count} modes",
             f"Give {PER_MODE} a mode, or ask for {max(2, len(fit_half) // PER_MODE)} modes.",
         )
-    chosen = vectors.flip(1)[:, :count].contiguous()
-    key = content_hash(mean.numpy().tobytes() + chosen.numpy().tobytes())
-    return FittedFrame(mean, chosen, shells, key)
+    return FittedFrame(frame, count, shells)
 
 
-def check_fits(flat: Tensor, frame: Frame) -> None:
+def check_fits(flat: Tensor, frame: SpectralFrame) -> None:
     """Refuse fields [samples, D] that a frame is not of.
 
     Raises:

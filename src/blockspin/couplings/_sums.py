@@ -9,13 +9,12 @@ import torch
 from torch import Tensor
 
 from blockspin.ensemble import Batch
-from blockspin.errors import TooFewSamplesError
 from blockspin.law import GaussianLaw
-from blockspin.observables.base import Monoid, State, merged_moments, moments_of, third_scale
+from blockspin.observables.base import PartMonoid, State, effective_samples, merged_moments, moments_of, third_scale
 
 
 @dataclass(frozen=True)
-class PowerSums(Monoid):
+class PowerSums(PartMonoid):
     """Weight, mean, centred scatter, and per-site sums of third and fourth powers of deviations from the mean.
 
     State: "weight" [], "squares" [] (sum of squared weights), "mean" [D], "scatter" [D, D], "third" [D], "fourth" [D],
@@ -23,23 +22,15 @@ class PowerSums(Monoid):
     higher powers.
     """
 
-    def start(self) -> State:
-        """Return the empty state."""
-        return {}
-
-    def add(self, state: State, *batches: Batch) -> State:
-        """Add one batch."""
+    def part(self, *batches: Batch) -> State:
+        """Add up one batch."""
         (batch,) = batches
-        if not len(batch):
-            return state
         w = batch.weights
         part, d = moments_of(batch.values.flatten(1).to(torch.float64), w)
-        return self.merge(state, {**part, "third": w @ d**3, "fourth": w @ d**4})
+        return {**part, "third": w @ d**3, "fourth": w @ d**4}
 
-    def merge(self, first: State, second: State) -> State:
-        """Merge two parts."""
-        if not first or not second:
-            return first or second
+    def joined(self, first: State, second: State) -> State:
+        """Join two parts."""
         merged, gap = merged_moments(first, second), second["mean"] - first["mean"]
         n = merged["weight"]
         third, fourth = _moved(first, -second["weight"] / n * gap)
@@ -73,11 +64,7 @@ def degrees_of_freedom(state: State) -> float:
     Raises:
         TooFewSamplesError: If there are fewer than two samples.
     """
-    if not state or float(state["squares"]) >= float(state["weight"]) ** 2:
-        raise TooFewSamplesError("a covariance needs at least two samples", "Give more samples.")
-    if abs(float(state["weight"]) - 1) < 1e-9:
-        return inf
-    return float(state["weight"] ** 2 / state["squares"]) - 1
+    return effective_samples(state) - 1
 
 
 def covariance_of(state: State) -> tuple[Tensor, float]:

@@ -8,11 +8,11 @@ import torch
 
 from blockspin.ensemble import Batch
 from blockspin.errors import ShapeError
-from blockspin.observables.base import Monoid, State, total_weight
+from blockspin.observables.base import State, SumMonoid, weights_of
 
 
 @dataclass(frozen=True)
-class WordCounts(Monoid):
+class WordCounts(SumMonoid):
     """How often each word of a length stands anywhere in windows of symbols.
 
     State: "weight" [] and "squares" [] of the samples, "counts" float64 [symbols ** length], words numbered in
@@ -26,19 +26,13 @@ class WordCounts(Monoid):
     symbols: int
     length: int
 
-    def start(self) -> State:
-        """Return the empty state."""
-        return {}
-
-    def add(self, state: State, *batches: Batch) -> State:
-        """Add one batch.
+    def part(self, *batches: Batch) -> State:
+        """Add up one batch.
 
         Raises:
             ShapeError: If a window is shorter than a word, has several components, or holds what is not a symbol.
         """
         (batch,) = batches
-        if not len(batch):
-            return state
         field = batch.values
         if field.shape[2] != 1 or field.shape[1] < self.length:
             raise ShapeError(
@@ -54,11 +48,4 @@ class WordCounts(Monoid):
         words = symbol.unfold(1, self.length, 1) @ place
         counts = torch.zeros(self.symbols**self.length, dtype=torch.float64)
         counts.index_add_(0, words.reshape(-1), batch.weights.repeat_interleave(words.shape[1]))
-        part = {"weight": total_weight(batch), "squares": batch.weights.square().sum(), "counts": counts}
-        return self.merge(state, part)
-
-    def merge(self, first: State, second: State) -> State:
-        """Merge two parts."""
-        if not first or not second:
-            return first or second
-        return {key: first[key] + second[key] for key in first}
+        return {**weights_of(batch), "counts": counts}

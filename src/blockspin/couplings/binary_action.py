@@ -9,21 +9,13 @@ from typing import ClassVar
 from torch import Tensor
 
 from blockspin.couplings._interactions import Interactions, Offset, displacements, seen_from_a_site
-from blockspin.couplings._logistic import extra_p_value, fit_logistic, held_out_score, log_likelihoods
+from blockspin.couplings._logistic import extra_p_value, fit_logistic
 from blockspin.couplings._operators import Pattern, operator_patterns
-from blockspin.couplings._patterns import (
-    MOST_NEIGHBOURS,
-    GridPatterns,
-    counts_of,
-    filled_blocks,
-    is_law,
-    samples_of,
-)
+from blockspin.couplings._patterns import MOST_NEIGHBOURS, GridPatterns, counts_of, filled_blocks, held_out_score
 from blockspin.couplings.base import Coupling, Goodness
 from blockspin.errors import ConfigError, FitFailedError, GeometryError
 from blockspin.geometry import Geometry, Grid
-from blockspin.measurement import Measurement
-from blockspin.observables.base import State
+from blockspin.observables.base import State, is_law
 from blockspin.registry import register
 
 FOUR = {1: "four in a row", 2: "plaquette", 3: "plaquette"}
@@ -155,18 +147,15 @@ class BinaryAction(Coupling):
             TooFewSamplesError: If the held-out units do not fill 20 blocks.
         """
         X, g = self._columns(), fit_logistic(self._columns(), counts_of(fitted))
-        name = "held-out log-pseudo-likelihood a spin"
-        if is_law(held_out):
-            total = counts_of(held_out)
-            return Goodness(name, Measurement(float(log_likelihoods(X, g, total) / total.sum()), 0.0, "nats"))
-        blocks = filled_blocks(held_out)
-        return Goodness(name, held_out_score(X, g, blocks, samples_of(held_out)), self._p_value(blocks))
+        score = held_out_score(X, g, held_out)
+        return Goodness("held-out log-pseudo-likelihood a spin", score, self._p_value(held_out))
 
-    def _p_value(self, blocks: Tensor) -> float | None:
-        if not self.tested:
+    def _p_value(self, held_out: State) -> float | None:
+        if not self.tested or is_law(held_out):
             return None
+        X, blocks = self.interactions(tested=True).of_patterns(), filled_blocks(held_out)
         try:
-            return extra_p_value(self.interactions(tested=True).of_patterns(), blocks, len(self.names))
+            return extra_p_value(X, blocks, len(self.names))
         except FitFailedError:
             return None
 

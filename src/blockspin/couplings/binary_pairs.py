@@ -9,18 +9,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from blockspin.couplings._logistic import fit_logistic, held_out_score, log_likelihoods
-from blockspin.couplings._patterns import (
-    MOST_NEIGHBOURS,
-    SitePatterns,
-    counts_of,
-    filled_blocks,
-    is_law,
-    samples_of,
-)
+from blockspin.couplings._logistic import fit_logistic
+from blockspin.couplings._patterns import MOST_NEIGHBOURS, SitePatterns, counts_of, held_out_score
 from blockspin.couplings.base import Coupling, Goodness
 from blockspin.errors import ConfigError
-from blockspin.measurement import Measurement
 from blockspin.observables.base import State
 from blockspin.registry import register
 
@@ -107,11 +99,7 @@ class BinaryPairs(Coupling):
             TooFewSamplesError: If the held-out samples' units do not fill 20 blocks.
         """
         X, g = self._columns(), fit_logistic(self._columns(), counts_of(fitted))
-        name = "held-out log-pseudo-likelihood a unit"
-        if is_law(held_out):
-            total = counts_of(held_out)
-            return Goodness(name, Measurement(float(log_likelihoods(X, g, total) / total.sum()), 0.0, "nats"))
-        return Goodness(name, held_out_score(X, g, filled_blocks(held_out), samples_of(held_out)))
+        return Goodness("held-out log-pseudo-likelihood a unit", held_out_score(X, g, held_out))
 
     def _columns(self) -> Tensor:
         """Return what multiplies each unit beside each pattern of its partners, float64 [all patterns, couplings]."""

@@ -9,12 +9,13 @@ from torch import Tensor
 
 from blockspin.couplings._interactions import Interactions, neighbour_table
 from blockspin.couplings._logistic import Slope, maximum
-from blockspin.couplings._patterns import EXACT, check_alphabet, check_sites, is_up
+from blockspin.couplings._patterns import check_alphabet, check_sites, is_up
 from blockspin.couplings.binary_action import BinaryAction
 from blockspin.ensemble import Batch, Ensemble, group_of
 from blockspin.errors import TooFewSamplesError
 from blockspin.law import EnumeratedLaw
 from blockspin.measurement import Measurement
+from blockspin.observables.base import effective_samples, is_law, weights_of
 
 ENTRIES = 2**21
 """Products of spins that are held at a time."""
@@ -49,23 +50,23 @@ def fit_in_passes(action: BinaryAction, spins: Ensemble | EnumeratedLaw, groups:
     table = neighbour_table(action.lattice, seen.neighbours)
     ensemble = spins.ensemble if isinstance(spins, EnumeratedLaw) else spins
     total = partial(_summed, ensemble=ensemble, seen=seen, table=table, groups=groups)
-    g = maximum(lambda couplings: _slope(*total(couplings)), torch.zeros(len(seen.names), dtype=torch.float64))
+
+    def slope(couplings: Tensor) -> Slope:
+        value, gradients, curvature, _ = total(couplings)
+        return value, gradients.sum(0), curvature
+
+    g = maximum(slope, torch.zeros(len(seen.names), dtype=torch.float64))
     _, gradients, curvature, filled = total(g)
-    inverse = torch.linalg.inv(curvature)
+    inverse, weights = torch.linalg.inv(curvature), weights_of(ensemble.batch)
     how = f"pseudo-likelihood in passes, sandwich over {groups} groups"
-    if abs(float(ensemble.weights.sum()) - 1) < EXACT:
+    if is_law(weights):
         return {key: Measurement(value.numpy(), 0.0) for key, value in action.named(g).items()}
     if filled < groups:
         raise TooFewSamplesError(f"the units fill {filled} of {groups} groups", "Give more units, or ask for fewer.")
     covariance = groups / (groups - 1) * inverse @ gradients.T @ gradients @ inverse
     errors = action.named(covariance.diagonal().sqrt())
-    n_eff = float(ensemble.weights.sum() ** 2 / ensemble.weights.square().sum())
-    values = action.named(g).items()
+    n_eff, values = effective_samples(weights), action.named(g).items()
     return {key: Measurement(v.numpy(), errors[key].numpy(), "1", n_eff, how, groups - 1) for key, v in values}
-
-
-def _slope(value: Tensor, gradients: Tensor, curvature: Tensor, filled: int) -> Slope:
-    return value, gradients.sum(0), curvature
 
 
 def _summed(

@@ -14,7 +14,7 @@ from torch import Tensor
 from blockspin.couplings._machine import EQUAL, Machine, deviance, entropies, grouped, machine_of
 from blockspin.couplings._words import WordCounts
 from blockspin.couplings.base import Coupling, Goodness
-from blockspin.errors import ConfigError, TooFewSamplesError
+from blockspin.errors import ConfigError, TooFewSamplesError, check_between, check_whole
 from blockspin.measurement import Measurement
 from blockspin.observables.base import State
 from blockspin.registry import register
@@ -74,12 +74,10 @@ class CausalStates(Coupling):
 
     def __post_init__(self):
         for field, least in (("past", 1), ("symbols", 2)):
-            if not isinstance(getattr(self, field), int) or getattr(self, field) < least:
-                raise ConfigError(field, getattr(self, field), f"a whole number of at least {least}.")
+            check_whole(field, getattr(self, field), least)
         if self.symbols ** (self.past + 1) > WORDS:
             raise ConfigError("past", self.past, f"one that leaves at most {WORDS} words of {self.symbols} symbols.")
-        if not 0 < self.level < 1:
-            raise ConfigError("level", self.level, "a number between 0 and 1.")
+        check_between("level", self.level, 0, 1)
 
     @property
     def monoid(self) -> WordCounts:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from blockspin.answer import Verdict
-from blockspin.couplings._spectral_frames import Frame, check_fits, fitted_frame, fourier_frame
+from blockspin.couplings._spectral_frames import SpectralFrame, check_fits, fitted_frame, fourier_frame
 from blockspin.couplings._spectral_mixture import (
     Modes,
     log_density,
@@ -22,7 +22,7 @@ from blockspin.couplings._spectral_mixture import (
 )
 from blockspin.couplings.base import Coupling, Goodness
 from blockspin.ensemble import Batch, Ensemble, group_of
-from blockspin.errors import ConfigError, ConstantUnitsError, FitFailedError, TooFewSamplesError
+from blockspin.errors import ConfigError, ConstantUnitsError, FitFailedError, TooFewSamplesError, check_between
 from blockspin.geometry import Grid
 from blockspin.measurement import Measurement
 from blockspin.observables.base import RowMonoid, State, kept_rows, merged_rows
@@ -43,32 +43,26 @@ class ModePowers(RowMonoid):
         limit: Most units that are kept, drawn by hash.
     """
 
-    frame: Frame
+    frame: SpectralFrame
     limit: int
 
-    def start(self) -> State:
-        """Return the empty state."""
-        return {}
-
-    def add(self, state: State, *batches: Batch) -> State:
-        """Add one batch.
+    def part(self, *batches: Batch) -> State:
+        """Add up one batch.
 
         Raises:
             ShapeError: If the field does not fit the frame.
             FitFailedError: If samples are weighted.
         """
         (batch,) = batches
-        if not len(batch):
-            return state
         if bool((batch.weights != batch.weights[0]).any()):
             raise FitFailedError("weighted samples are no mixture to be told apart", "Draw samples of the law instead.")
         flat = batch.values.flatten(1)
         check_fits(flat, self.frame)
         rows = {"ids": batch.ids, "units": batch.units, "powers": self.frame.powers(flat)}
-        return self.merge(state, kept_rows(rows, self.limit))
+        return kept_rows(rows, self.limit)
 
-    def merge(self, first: State, second: State) -> State:
-        """Merge two parts."""
+    def joined(self, first: State, second: State) -> State:
+        """Join two parts."""
         return merged_rows(first, second, self.limit)
 
 
@@ -133,7 +127,7 @@ class FieldMixture(Coupling):
     units: ClassVar[Mapping[str, str]] = {"evidence": "nat", "share": "1", "ratio": "1", "contrast": "1"}
     left_out: ClassVar[tuple[str, ...]] = ("more than two fields", "interactions within a field", "amplitudes")
     noted: ClassVar[tuple[str, ...]] = ("evidence",)
-    frame: Frame = fourier_frame(Grid((64,)), 48, 8)
+    frame: SpectralFrame = fourier_frame(Grid((64,)), 48, 8)
     limit: int = 5000
 
     def __post_init__(self):
@@ -230,8 +224,7 @@ def judge_mixture(
         ConfigError: If the level is no probability.
         TooFewSamplesError: If there are fewer than 40 units.
     """
-    if not 0 < level < 1:
-        raise ConfigError("level", level, "a probability between 0 and 1.")
+    check_between("level", level, 0, 1)
     powers, modes = coupling._powers(state), coupling.frame.modes()
     evidence = log_evidence(powers, _half(state), modes)
     p_value = min(1.0, float(torch.exp(torch.tensor(-evidence))))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from blockspin.couplings._sums import PowerSums, covariance_of, degrees_of_freedom, support
 from blockspin.couplings.base import Coupling, Goodness
-from blockspin.errors import ConfigError, FitFailedError, ShapeError, TooFewSamplesError
+from blockspin.errors import FitFailedError, ShapeError, TooFewSamplesError, check_between, check_whole
 from blockspin.geometry import Geometry
 from blockspin.measurement import Measurement
 from blockspin.observables.base import State
@@ -68,10 +68,8 @@ class GaussianPrecision(Coupling):
     tolerance: float = 1e-6
 
     def __post_init__(self):
-        if self.reach < 1:
-            raise ConfigError("reach", self.reach, "an integer of at least 1.")
-        if not 0 < self.tolerance < 1:
-            raise ConfigError("tolerance", self.tolerance, "a number between 0 and 1.")
+        check_whole("reach", self.reach, 1)
+        check_between("tolerance", self.tolerance, 0, 1)
 
     @property
     def monoid(self) -> PowerSums:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from blockspin.couplings._sums import PowerSums, covariance_of
 from blockspin.couplings.base import Coupling, Goodness
-from blockspin.errors import ConfigError, FitFailedError
+from blockspin.errors import ConfigError, FitFailedError, check_whole
 from blockspin.measurement import Measurement
 from blockspin.observables.base import State
 from blockspin.registry import register
@@ -57,8 +57,7 @@ class KernelExponent(Coupling):
     bend: float = 0.3
 
     def __post_init__(self):
-        if self.first < 1:
-            raise ConfigError("first", self.first, "an integer of at least 1.")
+        check_whole("first", self.first, 1)
         if self.last < 4 * self.first:
             raise ConfigError("last", self.last, f"an integer of at least 4 first = {4 * self.first}.")
         if self.bend <= 0:

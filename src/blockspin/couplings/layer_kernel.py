@@ -18,7 +18,7 @@ from blockspin.ensemble import Batch, Ensemble, check_finite, group_of
 from blockspin.errors import AlignmentError, ConfigError, FitFailedError, ShapeError, TooFewSamplesError
 from blockspin.geometry import Unordered
 from blockspin.measurement import Measurement
-from blockspin.observables.base import Monoid, State, total_weight
+from blockspin.observables.base import State, SumMonoid, weights_of
 from blockspin.registry import register
 
 SINGULAR = 1e12
@@ -28,28 +28,15 @@ COLLINEAR = 1e10
 
 
 @dataclass(frozen=True)
-class SecondMoments(Monoid):
+class SecondMoments(SumMonoid):
     """Sums of products of the flattened field about zero: "weight", "squares" [], "products" float64 [D, D]."""
 
-    def start(self) -> State:
-        """Return the empty state."""
-        return {}
-
-    def add(self, state: State, *batches: Batch) -> State:
-        """Add one batch."""
+    def part(self, *batches: Batch) -> State:
+        """Add up one batch."""
         (batch,) = batches
-        if not len(batch):
-            return state
         x = batch.values.flatten(1).to(torch.float64)
         products = x.T @ (batch.weights[:, None] * x)
-        part = {"weight": total_weight(batch), "squares": batch.weights.square().sum(), "products": products}
-        return self.merge(state, part)
-
-    def merge(self, first: State, second: State) -> State:
-        """Merge two parts."""
-        if not first or not second:
-            return first or second
-        return {key: first[key] + second[key] for key in first}
+        return {**weights_of(batch), "products": products}
 
 
 def units_as_samples(preactivations: Tensor) -> Ensemble:

@@ -14,7 +14,7 @@ from blockspin.couplings.base import Coupling, Goodness
 from blockspin.ensemble import Batch
 from blockspin.errors import ConfigError, ConstantUnitsError, ShapeError
 from blockspin.measurement import Measurement
-from blockspin.observables.base import Monoid, State, merged_moments
+from blockspin.observables.base import PartMonoid, State, merged_moments, weights_of
 from blockspin.registry import register
 
 Clusters = tuple[tuple[int, ...], ...]
@@ -46,7 +46,7 @@ def nested_clusters(pairs: Sequence[Tensor]) -> Clusters:
 
 
 @dataclass(frozen=True)
-class ClusterMoments(Monoid):
+class ClusterMoments(PartMonoid):
     """Second moments within clusters of sites, and how often their parts are silent.
 
     State: "weight" [], "squares" [], "mean" [clusters, K], "scatter" [clusters, K, K] (centred, merged by the formula
@@ -59,15 +59,9 @@ class ClusterMoments(Monoid):
 
     clusters: Clusters
 
-    def start(self) -> State:
-        """Return the empty state."""
-        return {}
-
-    def add(self, state: State, *batches: Batch) -> State:
-        """Add one batch."""
+    def part(self, *batches: Batch) -> State:
+        """Add up one batch."""
         (batch,) = batches
-        if not len(batch):
-            return state
         field, members = batch.values, torch.tensor(self.clusters)
         if field.shape[2] != 1 or field.shape[1] <= int(members.max()):
             raise ShapeError(
@@ -80,13 +74,11 @@ class ClusterMoments(Monoid):
         for _ in range(members.shape[1].bit_length()):
             silent.append(w @ quiet.to(torch.float64).mean(dim=(1, 2)))
             quiet = quiet[:, :, 0::2] & quiet[:, :, 1::2] if quiet.shape[2] > 1 else quiet
-        part = {"weight": w.sum(), "squares": w.square().sum(), "mean": mean, "silent": torch.stack(silent)}
-        return self.merge(state, {**part, "scatter": (d * w[None, :, None]).transpose(1, 2) @ d})
+        part = {**weights_of(batch), "mean": mean, "silent": torch.stack(silent)}
+        return {**part, "scatter": (d * w[None, :, None]).transpose(1, 2) @ d}
 
-    def merge(self, first: State, second: State) -> State:
-        """Merge two parts."""
-        if not first or not second:
-            return first or second
+    def joined(self, first: State, second: State) -> State:
+        """Join two parts."""
         return {**merged_moments(first, second), "silent": first["silent"] + second["silent"]}
 
 

@@ -16,7 +16,7 @@ from blockspin.couplings._alternatives import Comparison, compare_alternatives
 from blockspin.couplings._tail import Tail, find_tail, sorted_positive, tail_above
 from blockspin.couplings.base import Coupling, Goodness
 from blockspin.ensemble import Batch
-from blockspin.errors import ConfigError, FitFailedError, ShapeError, TooFewSamplesError
+from blockspin.errors import FitFailedError, ShapeError, TooFewSamplesError, check_between, check_whole
 from blockspin.measurement import Measurement
 from blockspin.observables.base import RowMonoid, State
 from blockspin.registry import register
@@ -43,10 +43,8 @@ class Demands:
     level: float = 0.05
 
     def __post_init__(self):
-        if self.count < 2:
-            raise ConfigError("count", self.count, "an integer of at least 2.")
-        if not 0 < self.level < 1:
-            raise ConfigError("level", self.level, "a probability between 0 and 1.")
+        check_whole("count", self.count, 2)
+        check_between("level", self.level, 0, 1)
 
     def shortcomings(self, tail: Tail) -> tuple[str, ...]:
         """Return in words what the tail is too short in."""
@@ -151,20 +149,14 @@ def bootstrap_p_value(x: np.ndarray, tail: Tail, *, generator: torch.Generator, 
 class Values(RowMonoid):
     """The values of a field of one site and component: "ids", "units" int64 [rows], "values" float64 [rows]."""
 
-    def start(self) -> State:
-        """Return the empty state."""
-        return {}
-
-    def add(self, state: State, *batches: Batch) -> State:
-        """Add one batch.
+    def part(self, *batches: Batch) -> State:
+        """Add up one batch.
 
         Raises:
             ShapeError: If the field has more than one site or component.
             FitFailedError: If samples are weighted.
         """
         (batch,) = batches
-        if not len(batch):
-            return state
         values = batch.values.flatten(1).to(torch.float64)
         if values.shape[1] != 1:
             raise ShapeError(
@@ -172,12 +164,10 @@ class Values(RowMonoid):
             )
         if bool((batch.weights != batch.weights[0]).any()):
             raise FitFailedError("weighted samples have no sorted tail here", "Draw samples of the law instead.")
-        return self.merge(state, {"ids": batch.ids, "units": batch.units, "values": values[:, 0]})
+        return {"ids": batch.ids, "units": batch.units, "values": values[:, 0]}
 
-    def merge(self, first: State, second: State) -> State:
-        """Merge two parts."""
-        if not first or not second:
-            return first or second
+    def joined(self, first: State, second: State) -> State:
+        """Join two parts."""
         return {key: torch.cat([first[key], second[key]]) for key in first}
 
 

@@ -12,7 +12,7 @@ from scipy.stats import f as fisher
 
 from blockspin.answer import Verdict
 from blockspin.couplings._scaling import Region, Surface, curve, locations, region
-from blockspin.errors import ConfigError, FitFailedError, NonFiniteError, TooFewSamplesError
+from blockspin.errors import ConfigError, FitFailedError, NonFiniteError, TooFewSamplesError, check_whole
 
 Interval = tuple[float, float]
 DRAWS = 2000
@@ -185,8 +185,7 @@ def held_out(
         ConfigError: If ``count`` is negative, or a held-out size lies further out than the fitted ones span.
         BlockspinError: What ``fit_scaling`` raises, and ``ScalingLaw.predict`` where the exponent is not bounded.
     """
-    if count < 0:
-        raise ConfigError("held_out", count, "an integer of at least 0.")
+    check_whole("held_out", count, 0)
     sizes = sorted(losses)
     kept, largest = sizes[: len(sizes) - count], sizes[len(sizes) - count :]
     law = fit_scaling({size: losses[size] for size in kept}, generator=generator, level=level)

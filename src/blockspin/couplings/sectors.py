@@ -12,13 +12,15 @@ import torch
 from scipy.stats import norm
 from torch import Tensor
 
-from blockspin.couplings._halves import EXACT, HalfMoments, both_halves, is_law, two_estimates
+from blockspin.couplings._halves import HalfMoments, both_halves, two_estimates
 from blockspin.couplings.base import Coupling, Goodness
-from blockspin.errors import ConfigError, ConstantUnitsError, ShapeError, TooFewSamplesError
+from blockspin.errors import ConfigError, ConstantUnitsError, ShapeError, TooFewSamplesError, check_between
 from blockspin.measurement import Measurement
-from blockspin.observables.base import State
+from blockspin.observables.base import State, is_law
 from blockspin.registry import register
 
+ROUNDING = 1e-9
+"""Partial correlations of a law below this are rounding."""
 VARIES = 1e-12
 """A site whose variance is below this share of the largest does not vary but for rounding."""
 
@@ -180,8 +182,7 @@ def find_sectors(state: State, level: float = 0.05) -> tuple[int, ...]:
     """
     from scipy.sparse.csgraph import connected_components
 
-    if not 0 < level < 1:
-        raise ConfigError("level", level, "a probability between 0 and 1.")
+    check_between("level", level, 0, 1)
     moments = both_halves(state)
     partial = partial_correlations(moments)
     sites = len(partial)
@@ -189,7 +190,7 @@ def find_sectors(state: State, level: float = 0.05) -> tuple[int, ...]:
     if freedom < 1:
         raise TooFewSamplesError("samples hardly outnumber the sites", "Give more samples.")
     z = torch.atanh(partial.fill_diagonal_(0).clamp(-1 + 1e-15, 1 - 1e-15)).abs()
-    threshold = EXACT if freedom == inf else float(norm.isf(level / (sites * (sites - 1)))) / sqrt(freedom)
+    threshold = ROUNDING if freedom == inf else float(norm.isf(level / (sites * (sites - 1)))) / sqrt(freedom)
     return tuple(int(label) for label in connected_components((z > threshold).numpy(), directed=False)[1])
 
 

@@ -16,7 +16,7 @@ from blockspin.ensemble import Batch, Ensemble
 from blockspin.errors import ConfigError, GeometryError, TooFewSamplesError
 from blockspin.geometry import Geometry, Grid
 from blockspin.measurement import Measurement
-from blockspin.observables.base import Monoid, State, merged_moments, moments_of
+from blockspin.observables.base import PartMonoid, State, merged_moments, moments_of
 from blockspin.registry import register
 
 CONSTANT = 1e-12
@@ -27,7 +27,7 @@ COLLINEAR = 1e12
 
 
 @dataclass(frozen=True)
-class OperatorMoments(Monoid):
+class OperatorMoments(PartMonoid):
     """Joint second moments of the operators of a coarse and a fine spin field, aligned sample by sample.
 
     State: "weight" [], "squares" [], "mean" [2 K], "scatter" [2 K, 2 K], float64: the K operators of the coarse field,
@@ -50,24 +50,18 @@ class OperatorMoments(Monoid):
     real: bool = False
     inputs: ClassVar[int] = 2
 
-    def start(self) -> State:
-        """Return the empty state."""
-        return {}
-
-    def add(self, state: State, *batches: Batch) -> State:
-        """Add a joint batch (coarse, fine)."""
+    def part(self, *batches: Batch) -> State:
+        """Add up a joint batch (coarse, fine)."""
         coarse, fine = batches
-        if not len(fine):
-            return state
         counts = {"even": self.even, "odd": self.odd}
         lattice = Grid(self.shape, self.periodic)
         parts = ((coarse, Grid(tuple(n // self.b for n in self.shape), self.periodic)), (fine, lattice))
         x = torch.cat([operator_values(batch, grid, counts, real=self.real) for batch, grid in parts], dim=1)
-        return self.merge(state, moments_of(x, fine.weights)[0])
+        return moments_of(x, fine.weights)[0]
 
-    def merge(self, first: State, second: State) -> State:
-        """Merge two parts."""
-        return merged_moments(first, second) if first and second else first or second
+    def joined(self, first: State, second: State) -> State:
+        """Join two parts."""
+        return merged_moments(first, second)
 
 
 def spins_about(ensemble: Ensemble, threshold: Tensor | float) -> Ensemble:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from blockspin.engine.base import Pass, Shard
 from blockspin.ensemble import Batch, Ensemble, group_of
-from blockspin.errors import AlignmentError, ConfigError
+from blockspin.errors import AlignmentError, ConfigError, check_whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +49,7 @@ class EnsemblePass(Pass):
             ConfigError: If there is no ensemble, or a number is below 1.
         """
         for field, number in (("groups", groups), ("batch", batch), ("shards_per_group", shards_per_group)):
-            if number < 1:
-                raise ConfigError(field, number, "an integer of at least 1.")
+            check_whole(field, number, 1)
         if not ensembles:
             raise ConfigError("ensembles", {}, "at least one ensemble.")
         reference, first = next(iter(ensembles.items()))

@@ -16,7 +16,7 @@ import torch
 from blockspin.engine._crew import Crew, in_order
 from blockspin.engine._messages import Arrays, answer, arrays_of, opened, portable, recipe_of
 from blockspin.engine.base import Executor, Pass, Shard
-from blockspin.errors import ConfigError
+from blockspin.errors import check_whole
 from blockspin.observables.base import Monoid, State
 from blockspin.registry import register
 
@@ -39,8 +39,7 @@ class Process(Executor):
 
     def __post_init__(self):
         for field in ("workers", "threads"):
-            if getattr(self, field) < 1:
-                raise ConfigError(field, getattr(self, field), "an integer of at least 1.")
+            check_whole(field, getattr(self, field), 1)
 
     def run(
         self, reading: Pass, works: Sequence[tuple[Monoid, tuple[str, ...]]], shards: Sequence[Shard]

@@ -14,7 +14,7 @@ import torch
 from blockspin.engine._crew import Crew, in_order
 from blockspin.engine._messages import Arrays, answer, arrays_of, opened, portable, recipe_of
 from blockspin.engine.base import Executor, Pass, Shard
-from blockspin.errors import ConfigError, MissingDependencyError
+from blockspin.errors import ConfigError, MissingDependencyError, check_whole
 from blockspin.observables.base import Monoid, State
 from blockspin.registry import register
 
@@ -47,8 +47,7 @@ class Ray(Executor):
 
     def __post_init__(self):
         for field in ("workers", "threads"):
-            if getattr(self, field) < 1:
-                raise ConfigError(field, getattr(self, field), "an integer of at least 1.")
+            check_whole(field, getattr(self, field), 1)
         for field, least in (("gpus", 0.0), ("cpus", 0.01)):
             number = getattr(self, field)
             if not least <= number < inf or (number > 1 and number % 1):

@@ -40,6 +40,14 @@ class PowerRescaling:
     Args:
         b: Ratio of new to old lattice spacing of the scheme.
         exponent: The scaling dimension of the field.
+
+    Example:
+        >>> from blockspin import Chain, iterate, member  # white noise is a fixed point at d / 2
+        >>> noise = GaussianLaw.of(torch.eye(8), Chain(8))
+        >>> scheme, fixed = member("schemes", "block-average")(b=2), PowerRescaling(b=2, exponent=0.5)
+        >>> flow = iterate(noise, scheme, rescaling=fixed, generator=torch.Generator(), steps=2)
+        >>> torch.allclose(flow[2].ensemble.covariance, torch.eye(2, dtype=torch.float64))
+        True
     """
 
     b: float

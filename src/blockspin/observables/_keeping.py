@@ -14,12 +14,10 @@ def merged_rows(first: dict[str, Tensor], second: dict[str, Tensor], limit: int)
     Of every unit the sample with the smallest scrambled id, of all units those with the smallest scrambled key.
 
     Args:
-        first: One state, or the empty one.
+        first: One state.
         second: Another.
         limit: Most units that are kept.
     """
-    if not first or not second:
-        return first or second
     return kept_rows({key: torch.cat([first[key], second[key]]) for key in first}, limit)
 
 

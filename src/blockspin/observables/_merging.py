@@ -3,11 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 
 from torch import Tensor
 
+from blockspin.ensemble import Batch
+from blockspin.errors import TooFewSamplesError
+
+LAW = 1e-9
+"""The weights of a law are probabilities: they sum to 1 but for rounding."""
 Moments = Mapping[str, Tensor]
 """At least "weight" [], "squares" [] (sum of squared weights), "mean" [..., D] and "scatter" [..., D, D]."""
+
+
+def weights_of(batch: Batch) -> dict[str, Tensor]:
+    """Return "weight" [] and "squares" [], the sums of the weights of a batch and of their squares, float64."""
+    return {"weight": batch.weights.sum(), "squares": batch.weights.square().sum()}
+
+
+def is_law(state: Mapping[str, Tensor]) -> bool:
+    """Return whether a state with "weight" is that of a law."""
+    return abs(float(state["weight"]) - 1) < LAW
+
+
+def effective_samples(state: Mapping[str, Tensor]) -> float:
+    """Return the effective number of samples (Kish) of a state with "weight" and "squares"; infinite for a law.
+
+    Raises:
+        TooFewSamplesError: If there are fewer than two samples.
+    """
+    if not state or float(state["squares"]) >= float(state["weight"]) ** 2:
+        raise TooFewSamplesError("second moments need at least two samples", "Give more samples.")
+    return inf if is_law(state) else float(state["weight"]) ** 2 / float(state["squares"])
 
 
 def moments_of(x: Tensor, weights: Tensor) -> tuple[dict[str, Tensor], Tensor]:

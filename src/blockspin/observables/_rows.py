@@ -13,35 +13,39 @@ from blockspin.observables.base import Observable, RowMonoid, State
 
 
 @dataclass(frozen=True)
-class Rows(RowMonoid):
-    """The field of at most ``limit`` units.
+class _Kept(RowMonoid):
+    """Of every unit the sample with the smallest scrambled id, of all units those with the smallest scrambled key.
 
-    Of every unit the sample with the smallest scrambled id, of all units those with the smallest scrambled key:
-    repeated contents would put a diagonal back into statistics of pairs. State: "ids", "units" int64 [rows], "weights"
-    float64 [rows], "first" [rows, D] in the dtype of the field; sorted by scrambled unit, so that the state depends on
-    nothing but which samples were added.
+    Repeated contents would put a diagonal back into statistics of pairs. States are sorted by scrambled unit, so that
+    they depend on nothing but which samples were added.
+    """
+
+    limit: int = 1500
+
+    def part(self, *batches: Batch) -> State:
+        """Keep rows of one joint batch."""
+        fields = {key: b.values.flatten(1) for key, b in zip(("first", "second"), batches, strict=False)}
+        first = batches[0]
+        return kept_rows({"ids": first.ids, "units": first.units, "weights": first.weights, **fields}, self.limit)
+
+    def joined(self, first: State, second: State) -> State:
+        """Keep rows of two parts."""
+        return merged_rows(first, second, self.limit)
+
+
+@dataclass(frozen=True)
+class Rows(_Kept):
+    """The field of at most ``limit`` units, one sample of each, drawn by hash.
+
+    State: "ids", "units" int64 [rows], "weights" float64 [rows], "first" [rows, D] in the dtype of the field.
 
     Args:
         limit: Most units that are kept.
     """
 
-    limit: int = 1500
-
-    def start(self) -> State:
-        """Return the empty state."""
-        return {}
-
-    def add(self, state: State, *batches: Batch) -> State:
-        """Add one batch."""
-        return self.merge(state, _rows(batches, self.limit))
-
-    def merge(self, first: State, second: State) -> State:
-        """Merge two parts."""
-        return merged_rows(first, second, self.limit)
-
 
 @dataclass(frozen=True)
-class RowPairs(RowMonoid):
+class RowPairs(_Kept):
     """The fields of at most ``limit`` units in two aligned ensembles: ``Rows`` with "second" [rows, D'] beside "first".
 
     Args:
@@ -49,19 +53,6 @@ class RowPairs(RowMonoid):
     """
 
     inputs = 2
-    limit: int = 1500
-
-    def start(self) -> State:
-        """Return the empty state."""
-        return {}
-
-    def add(self, state: State, *batches: Batch) -> State:
-        """Add a joint batch."""
-        return self.merge(state, _rows(batches, self.limit))
-
-    def merge(self, first: State, second: State) -> State:
-        """Merge two parts."""
-        return merged_rows(first, second, self.limit)
 
 
 @dataclass(frozen=True)
@@ -79,6 +70,23 @@ class OfRows(Observable):
     def monoid(self) -> Rows:
         """A bounded subsample of units."""
         return Rows(self.limit)
+
+
+@dataclass(frozen=True)
+class OfRowPairs(Observable):
+    """Numbers that are read off a bounded subsample of units in two aligned ensembles.
+
+    Args:
+        limit: Most units that are kept.
+    """
+
+    smooth = False
+    limit: int = 1500
+
+    @property
+    def monoid(self) -> RowPairs:
+        """A bounded subsample of units in both ensembles."""
+        return RowPairs(self.limit)
 
 
 def check_units(state: State) -> None:
@@ -110,11 +118,3 @@ def check_equal_weights(state: State) -> None:
     weights = state["weights"]
     if bool((weights != weights[0]).any()):
         raise FitFailedError("weighted samples have no unbiased product of kernels", "Draw samples of the law instead.")
-
-
-def _rows(batches: tuple[Batch, ...], limit: int) -> State:
-    first = batches[0]
-    if not len(first):
-        return {}
-    fields = {key: b.values.flatten(1) for key, b in zip(("first", "second"), batches, strict=False)}
-    return kept_rows({"ids": first.ids, "units": first.units, "weights": first.weights, **fields}, limit)

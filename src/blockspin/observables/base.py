@@ -6,7 +6,6 @@ import abc
 from collections.abc import Mapping
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from blockspin.ensemble import Batch, Ensemble
@@ -16,9 +15,12 @@ from blockspin.observables._keeping import merged_rows as merged_rows
 from blockspin.observables._kernels import gram_of as gram_of
 from blockspin.observables._kernels import u_centred as u_centred
 from blockspin.observables._kernels import u_inner as u_inner
+from blockspin.observables._merging import effective_samples as effective_samples
+from blockspin.observables._merging import is_law as is_law
 from blockspin.observables._merging import merged_moments as merged_moments
 from blockspin.observables._merging import moments_of as moments_of
 from blockspin.observables._merging import third_scale as third_scale
+from blockspin.observables._merging import weights_of as weights_of
 from blockspin.observables._running import Plain, Running
 
 State = dict[str, Tensor]
@@ -29,8 +31,7 @@ class Monoid(abc.ABC):
     """Something that is added up over batches. Members are frozen dataclasses, equal when they add up the same thing.
 
     ``merge(add(start(), first), add(start(), second))`` equals ``add(add(start(), first), second)`` up to rounding, and
-    ``start()`` is neutral. Products of fields in the dtype of the field, sums in float64. States are never modified in
-    place after they were returned.
+    ``start()`` is neutral. Products of fields in their dtype, sums in float64. No state is modified once returned.
     """
 
     inputs: ClassVar[int] = 1
@@ -57,14 +58,43 @@ class Monoid(abc.ABC):
         return state[key].abs().max()
 
 
-class RowMonoid(Monoid):
-    """A monoid whose state keeps rows per sample, so that it can be restricted to some of the units.
+class PartMonoid(Monoid):
+    """A monoid whose empty state is {}: a member says what one batch amounts to, and how two such parts are joined."""
 
-    Its states hold "ids" and "units" (int64 [rows]) beside other tensors with the rows first.
-    """
+    def start(self) -> State:
+        """Return the empty state."""
+        return {}
+
+    def add(self, state: State, *batches: Batch) -> State:
+        """Return the state after one more joint batch; what ``part`` raises is raised."""
+        return self.merge(state, self.part(*batches)) if len(batches[0]) else state
+
+    def merge(self, first: State, second: State) -> State:
+        """Return the state of both parts together."""
+        return self.joined(first, second) if first and second else first or second
+
+    @abc.abstractmethod
+    def part(self, *batches: Batch) -> State:
+        """Return the state of a joint batch of at least one sample."""
+
+    @abc.abstractmethod
+    def joined(self, first: State, second: State) -> State:
+        """Return the state of two parts together, neither of them empty."""
+
+
+class SumMonoid(PartMonoid):
+    """A monoid whose parts are joined by adding them, tensor by tensor."""
+
+    def joined(self, first: State, second: State) -> State:
+        """Add."""
+        return {key: first[key] + second[key] for key in first}
+
+
+class RowMonoid(PartMonoid):
+    """A monoid whose states hold "ids" and "units" (int64 [rows]) beside other tensors with the rows first."""
 
     def restrict(self, state: State, rows: Tensor) -> State:
-        """Return the state of the rows in a mask alone."""
+        """Return the state of the rows in a mask alone: that of some of the units."""
         return {key: tensor[rows] for key, tensor in state.items()}
 
 
@@ -117,8 +147,3 @@ def accumulate(monoid: Monoid, *sources: Ensemble | EnumeratedLaw, size: int = 4
 def evaluate(estimator: Estimator, *sources: Ensemble | EnumeratedLaw) -> dict[str, Tensor]:
     """Return an estimator's numbers on ensembles held in memory, without errors; exact on a law."""
     return estimator.value(accumulate(estimator.monoid, *sources))
-
-
-def total_weight(batch: Batch) -> Tensor:
-    """Return the sum of the weights of a batch, a float64 scalar."""
-    return batch.weights.sum(dtype=torch.float64)

@@ -9,23 +9,19 @@ from torch import Tensor
 
 from blockspin.ensemble import Batch
 from blockspin.errors import ConstantUnitsError, ShapeError, TooFewSamplesError
-from blockspin.observables.base import Monoid, Observable, State, total_weight
+from blockspin.observables.base import Observable, State, SumMonoid, weights_of
 from blockspin.registry import register
 
 
 @dataclass(frozen=True)
-class MeanPowers(Monoid):
+class MeanPowers(SumMonoid):
     """Second and fourth powers of the mean over the sites, about zero.
 
     State: "weight" [], "squares" [] (sum of squared weights), "second" [], "fourth" [], float64; merged by adding.
     """
 
-    def start(self) -> State:
-        """Return the empty state."""
-        return {}
-
-    def add(self, state: State, *batches: Batch) -> State:
-        """Add one batch.
+    def part(self, *batches: Batch) -> State:
+        """Add up one batch.
 
         Raises:
             ShapeError: If the field has more than one component.
@@ -35,17 +31,9 @@ class MeanPowers(Monoid):
             raise ShapeError(
                 f"a field of {batch.values.shape[2]} components has no single mean", "Give one component at a time."
             )
-        if not len(batch):
-            return state
         m, w = batch.values[:, :, 0].to(torch.float64).mean(1), batch.weights
         powers = {"second": w @ m**2, "fourth": w @ m**4}
-        return self.merge(state, {"weight": total_weight(batch), "squares": w.square().sum(), **powers})
-
-    def merge(self, first: State, second: State) -> State:
-        """Merge two parts."""
-        if not first or not second:
-            return first or second
-        return {key: first[key] + second[key] for key in first}
+        return {**weights_of(batch), **powers}
 
 
 @register

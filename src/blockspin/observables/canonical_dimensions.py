@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from blockspin.errors import ConfigError, ConstantUnitsError, FitFailedError, TooFewSamplesError
-from blockspin.observables.base import Observable, State
-from blockspin.observables.covariance import Moments, covariance_of, effective_samples
+from blockspin.observables.base import State, effective_samples
+from blockspin.observables.covariance import OfMoments, covariance_of
 from blockspin.registry import register
 
 LEAST = 8
@@ -19,7 +19,7 @@ LEAST = 8
 
 @register
 @dataclass(frozen=True)
-class CanonicalDimensions(Observable):
+class CanonicalDimensions(OfMoments):
     r"""Canonical dimensions of the couplings of a field whose slow modes are the large eigenvalues of the data.
 
     An eigenvalue of the correlation matrix stands for a squared momentum, 0 at the upper edge of what noise gives,
@@ -67,11 +67,6 @@ class CanonicalDimensions(Observable):
         object.__setattr__(self, "window", tuple(self.window))
         if len(self.window) != 2 or not 0 < self.window[0] < self.window[1]:
             raise ConfigError("window", self.window, "two increasing positive numbers.")
-
-    @property
-    def monoid(self) -> Moments:
-        """Second moments, shared with the covariance."""
-        return Moments()
 
     def value(self, state: State) -> dict[str, Tensor]:
         """Diagonalise and count.

@@ -9,14 +9,9 @@ from torch import Tensor
 
 from blockspin.errors import FitFailedError, TooFewSamplesError
 from blockspin.observables._blocks import centred, subset_products
-from blockspin.observables._rows import RowPairs, check_equal_weights
-from blockspin.observables.base import Observable, State, SubsetEstimator, u_inner
+from blockspin.observables._rows import OfRowPairs, check_equal_weights
+from blockspin.observables.base import State, SubsetEstimator, u_inner
 from blockspin.registry import register
-
-
-def debiased_hsic(K: Tensor, L: Tensor) -> Tensor:
-    """Return the unbiased Hilbert-Schmidt independence criterion of two kernels [..., n, n]: ``base.u_inner``."""
-    return u_inner(K, L)
 
 
 def debiased_cka(K: Tensor, L: Tensor) -> Tensor:
@@ -41,7 +36,7 @@ def _alignment(cross: Tensor, first: Tensor, second: Tensor) -> Tensor:
 
 @register
 @dataclass(frozen=True)
-class Cka(Observable, SubsetEstimator):
+class Cka(OfRowPairs, SubsetEstimator):
     r"""Similarity of two fields over the same inputs, blind to rotations and scale of either: 1 same, 0 independent.
 
     .. math:: \rho = \frac{H(K, L)}{\sqrt{H(K, K) H(L, L)}}
@@ -71,14 +66,7 @@ class Cka(Observable, SubsetEstimator):
 
     name = "cka"
     source = "kornblith2019"
-    smooth = False
     units = {"similarity": "1"}
-    limit: int = 1500
-
-    @property
-    def monoid(self) -> RowPairs:
-        """A bounded subsample of units."""
-        return RowPairs(self.limit)
 
     def value(self, state: State) -> dict[str, Tensor]:
         """Compare the kernels.

@@ -9,14 +9,14 @@ from torch import Tensor
 
 from blockspin.errors import ShapeError
 from blockspin.geometry import Geometry
-from blockspin.observables.base import Observable, State
-from blockspin.observables.covariance import Moments, varying
+from blockspin.observables.base import State
+from blockspin.observables.covariance import OfMoments, varying
 from blockspin.registry import register
 
 
 @register
 @dataclass(frozen=True)
-class Correlation(Observable):
+class Correlation(OfMoments):
     r"""Connected two-point function, averaged over all pairs of sites at the same distance.
 
     .. math:: G(r) = \langle \phi_i \phi_j \rangle - \langle \phi_i \rangle \langle \phi_j \rangle, \quad |i - j| = r,
@@ -44,11 +44,6 @@ class Correlation(Observable):
     source = "kadanoff1966"
     units = {"distance": "lattice spacings", "covariance": "field^2", "correlation": "1"}
     geometry: Geometry
-
-    @property
-    def monoid(self) -> Moments:
-        """Second moments, shared with the covariance."""
-        return Moments()
 
     def value(self, state: State) -> dict[str, Tensor]:
         """Average over classes of distance.

@@ -9,16 +9,16 @@ import torch
 from torch import Tensor
 
 from blockspin.ensemble import Batch, check_finite
-from blockspin.errors import ConstantUnitsError, TooFewSamplesError
+from blockspin.errors import ConstantUnitsError
 from blockspin.law import GaussianLaw, Source
 from blockspin.observables._merging import merged_means
 from blockspin.observables._running import RunningMoments
-from blockspin.observables.base import Monoid, Observable, State, accumulate
+from blockspin.observables.base import Observable, PartMonoid, State, accumulate, effective_samples
 from blockspin.registry import register
 
 
 @dataclass(frozen=True)
-class Moments(Monoid):
+class Moments(PartMonoid):
     """Weight, mean and centred scatter of the flattened field, merged by the formula of Chan, Golub and LeVeque.
 
     State: "weight" [], "squares" [] (sum of squared weights), "mean" [D], "scatter" [D, D], all float64, with
@@ -26,27 +26,19 @@ class Moments(Monoid):
     means (massive activations) cost no digits even where the product is float32; no float64 copy of a field is made.
     """
 
-    def start(self) -> State:
-        """Return the empty state."""
-        return {}
-
-    def add(self, state: State, *batches: Batch) -> State:
-        """Add one batch."""
+    def part(self, *batches: Batch) -> State:
+        """Add up one batch."""
         (batch,) = batches
-        if not len(batch):
-            return state
         running = self.running()
         running.add(batch)
-        return self.merge(state, running.state())
+        return running.state()
 
     def running(self) -> RunningMoments:
         """Return sums that are added to in place."""
         return RunningMoments()
 
-    def merge(self, first: State, second: State) -> State:
-        """Merge two parts."""
-        if not first or not second:
-            return first or second
+    def joined(self, first: State, second: State) -> State:
+        """Join two parts."""
         merged, gap, factor = merged_means(first, second)  # the product in place: it may be as large as the scatter
         return {**merged, "scatter": (first["scatter"] + second["scatter"]).addr_(gap, gap, alpha=float(factor))}
 
@@ -61,22 +53,9 @@ def covariance_of(state: State, *, unbiased: bool = True) -> Tensor:
     Raises:
         TooFewSamplesError: If there are fewer than two samples.
     """
-    if not state or float(state["squares"]) >= float(state["weight"]) ** 2:
-        raise TooFewSamplesError("a covariance needs at least two samples", "Give more samples.")
+    effective_samples(state)  # refuses fewer than two
     lost = state["squares"] / state["weight"] if unbiased else 0.0
     return state["scatter"] / (state["weight"] - lost)
-
-
-def effective_samples(state: State) -> float:
-    """Return the effective number of samples (Kish), infinite for a law: its weights are probabilities that sum to 1.
-
-    Raises:
-        TooFewSamplesError: If there are fewer than two samples.
-    """
-    if not state or float(state["squares"]) >= float(state["weight"]) ** 2:
-        raise TooFewSamplesError("moments need at least two samples", "Give more samples.")
-    weight = float(state["weight"])
-    return inf if abs(weight - 1) < 1e-9 else weight**2 / float(state["squares"])
 
 
 def estimated(state: State) -> Tensor:
@@ -110,9 +89,18 @@ def moments(source: Source) -> tuple[Tensor, Tensor]:
     return state["mean"], estimated(state)
 
 
+class OfMoments(Observable):
+    """Numbers that are read off the second moments of a field; those that are share the work of adding them up."""
+
+    @property
+    def monoid(self) -> Moments:
+        """Second moments."""
+        return Moments()
+
+
 @register
 @dataclass(frozen=True)
-class Covariance(Observable):
+class Covariance(OfMoments):
     """Spectrum of the covariance, total variance and the squared norm of the mean.
 
     Quantities: "spectrum" [D] eigenvalues in descending order, "variance" (trace), "mean_square" (squared norm of the
@@ -122,11 +110,6 @@ class Covariance(Observable):
     name = "covariance"
     source = "chan1983"
     units = {"spectrum": "field^2", "variance": "field^2", "mean_square": "field^2"}
-
-    @property
-    def monoid(self) -> Moments:
-        """Second moments."""
-        return Moments()
 
     def value(self, state: State) -> dict[str, Tensor]:
         """Diagonalise."""

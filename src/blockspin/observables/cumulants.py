@@ -14,8 +14,7 @@ from blockspin.ensemble import Batch
 from blockspin.errors import ConstantUnitsError, ShapeError, TooFewSamplesError
 from blockspin.observables._merging import third_scale
 from blockspin.observables._running import centred_of, weighed
-from blockspin.observables.base import Monoid, Observable, State, total_weight
-from blockspin.observables.covariance import effective_samples
+from blockspin.observables.base import Observable, PartMonoid, State, effective_samples, weights_of
 from blockspin.registry import register
 
 DIRECTIONS = 64
@@ -79,7 +78,7 @@ class Directions:
 
 
 @dataclass(frozen=True)
-class PowerSums(Monoid):
+class PowerSums(PartMonoid):
     """Centred power sums up to order four of every site, then along some directions.
 
     State: "weight" [], "squares" [] (sum of squared weights), "mean", "second", "third" and "fourth" [D + directions],
@@ -92,31 +91,23 @@ class PowerSums(Monoid):
 
     along: Directions | None = None
 
-    def start(self) -> State:
-        """Return the empty state."""
-        return {}
-
-    def add(self, state: State, *batches: Batch) -> State:
-        """Add one batch."""
+    def part(self, *batches: Batch) -> State:
+        """Add up one batch."""
         (batch,) = batches
-        if not len(batch):
-            return state
-        x, w, weight = batch.values.flatten(1), batch.weights, total_weight(batch)
+        x, w, total = batch.values.flatten(1), batch.weights, weights_of(batch)
         u, (centre, centred) = _vectors(self.along, x.shape[1]), centred_of(x, w)
         parts = zip(centred.split(SLICE), w.split(SLICE), strict=True)
         slip, second, third, fourth = torch.stack([_power_sums(field, part, u) for field, part in parts]).sum(0)
+        weight = total["weight"]
         s = slip / weight  # how far the mean is from the centre
         fourth = fourth - 4 * s * third + 6 * s**2 * second - 3 * weight * s**4
         third = third - 3 * s * second + 2 * weight * s**3
         second = second - weight * s**2
         mean = centre.to(torch.float64) + s[: len(centre)]
-        part = {"weight": weight, "squares": w.square().sum(), "mean": torch.cat([mean, mean @ u])}
-        return self.merge(state, {**part, "second": second, "third": third, "fourth": fourth})
+        return {**total, "mean": torch.cat([mean, mean @ u]), "second": second, "third": third, "fourth": fourth}
 
-    def merge(self, first: State, second: State) -> State:
-        """Merge two parts."""
-        if not first or not second:
-            return first or second
+    def joined(self, first: State, second: State) -> State:
+        """Join two parts."""
         a, b = first["weight"], second["weight"]
         W, gap = a + b, second["mean"] - first["mean"]
         M2, N2, M3, N3 = first["second"], second["second"], first["third"], second["third"]

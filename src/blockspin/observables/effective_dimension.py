@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from blockspin.errors import ConfigError
-from blockspin.observables.base import Observable, State
-from blockspin.observables.covariance import Moments, varying
+from blockspin.observables.base import State
+from blockspin.observables.covariance import OfMoments, varying
 from blockspin.registry import register
 
 
 @register
 @dataclass(frozen=True)
-class EffectiveDimension(Observable):
+class EffectiveDimension(OfMoments):
     r"""Effective number of modes of linear (or kernel) regression along a scan of its ridge.
 
     .. math:: N(\lambda) = \operatorname{tr} C (C + \lambda)^{-1} = \sum_k \frac{\mu_k}{\mu_k + \lambda}, \qquad
@@ -49,11 +49,6 @@ class EffectiveDimension(Observable):
     def __post_init__(self):
         if not self.ridges or any(not isfinite(ridge) or ridge <= 0 for ridge in self.ridges):
             raise ConfigError("ridges", self.ridges, "at least one positive number.")
-
-    @property
-    def monoid(self) -> Moments:
-        """Second moments, shared with the covariance."""
-        return Moments()
 
     def value(self, state: State) -> dict[str, Tensor]:
         """Diagonalise once, for all ridges.

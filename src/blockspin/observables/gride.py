@@ -11,8 +11,8 @@ from torch import Tensor
 
 from blockspin.errors import ConfigError, FitFailedError
 from blockspin.observables._neighbours import check_apart, nearest, rows_of_units, whole_and_subsets
-from blockspin.observables._rows import Rows
-from blockspin.observables.base import Observable, State, SubsetEstimator
+from blockspin.observables._rows import OfRows
+from blockspin.observables.base import State, SubsetEstimator
 from blockspin.registry import register
 
 HIGHEST = 1e6
@@ -21,7 +21,7 @@ HIGHEST = 1e6
 
 @register
 @dataclass(frozen=True)
-class Gride(Observable, SubsetEstimator):
+class Gride(OfRows, SubsetEstimator):
     r"""Intrinsic dimension at growing distances: a flow from the finest scale that the samples resolve.
 
     Where the density is constant, the ratio :math:`\mu` of the distances to neighbours 2 k and k has
@@ -53,19 +53,12 @@ class Gride(Observable, SubsetEstimator):
 
     name = "gride"
     source = "denti2022"
-    smooth = False
     units = {"dimension": "1", "distance": "field"}
-    limit: int = 1500
     scales: int = 4
 
     def __post_init__(self):
         if not 1 <= self.scales <= 12:
             raise ConfigError("scales", self.scales, "an integer between 1 and 12.")
-
-    @property
-    def monoid(self) -> Rows:
-        """A bounded subsample of units."""
-        return Rows(self.limit)
 
     def value(self, state: State) -> dict[str, Tensor]:
         """Find the neighbours and maximise the likelihood at every scale.

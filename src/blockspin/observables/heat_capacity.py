@@ -9,9 +9,9 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from blockspin.errors import ConfigError, TooFewSamplesError
-from blockspin.observables._rows import Rows
-from blockspin.observables.base import Observable, State
+from blockspin.errors import TooFewSamplesError, check_whole
+from blockspin.observables._rows import OfRows
+from blockspin.observables.base import State
 from blockspin.registry import register
 
 TIMES = np.geomspace(0.1, 1000.0, 33)
@@ -80,7 +80,7 @@ def plateau_of(tau: np.ndarray, capacity: np.ndarray, spread: float = 0.1, span:
 
 @register
 @dataclass(frozen=True)
-class HeatCapacity(Observable):
+class HeatCapacity(OfRows):
     r"""Heat capacity of diffusion on the graph that joins every sample with its nearest ones.
 
     .. math:: C(\tau) = -\frac{dS}{d \ln \tau} = \tau^2 \operatorname{Var}_\rho(\lambda),
@@ -107,19 +107,12 @@ class HeatCapacity(Observable):
 
     name = "heat-capacity"
     source = "villegas2023"
-    smooth = False
     units = {"capacity": "1", "spectral_dimension": "1"}
     limit: int = 500
     neighbours: int = 6
 
     def __post_init__(self):
-        if self.neighbours < 2:
-            raise ConfigError("neighbours", self.neighbours, "an integer of at least 2.")
-
-    @property
-    def monoid(self) -> Rows:
-        """A bounded subsample of units."""
-        return Rows(self.limit)
+        check_whole("neighbours", self.neighbours, 2)
 
     def value(self, state: State) -> dict[str, Tensor]:
         """Diagonalise the Laplacian of the graph.

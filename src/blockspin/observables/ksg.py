@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -11,10 +12,10 @@ from scipy.spatial import cKDTree
 from scipy.special import digamma
 from torch import Tensor
 
-from blockspin.errors import ConfigError, FitFailedError, ShapeError, TooFewSamplesError
+from blockspin.errors import FitFailedError, ShapeError, TooFewSamplesError, check_whole
 from blockspin.observables._neighbours import rows_of_units
-from blockspin.observables._rows import RowPairs
-from blockspin.observables.base import Observable, State
+from blockspin.observables._rows import OfRowPairs
+from blockspin.observables.base import State
 from blockspin.registry import register
 
 MOST = 10
@@ -29,7 +30,7 @@ REPEATED = 0.01
 
 @register
 @dataclass(frozen=True)
-class Ksg(Observable):
+class Ksg(OfRowPairs):
     r"""Mutual information of two fields, in nats.
 
     .. math:: I = \psi(k) + \psi(n) - \langle \psi(n_x + 1) + \psi(n_y + 1) \rangle
@@ -65,19 +66,11 @@ class Ksg(Observable):
 
     name = "ksg"
     source = "kraskov2004"
-    smooth = False
     units = {"information": "nats", "ceiling": "nats"}
-    limit: int = 1500
     k: int = 3
 
     def __post_init__(self):
-        if self.k < 1:
-            raise ConfigError("k", self.k, "an integer of at least 1.")
-
-    @property
-    def monoid(self) -> RowPairs:
-        """A bounded subsample of units in both fields."""
-        return RowPairs(self.limit)
+        check_whole("k", self.k, 1)
 
     def value(self, state: State) -> dict[str, Tensor]:
         """Count neighbours.
@@ -92,8 +85,7 @@ class Ksg(Observable):
         if n <= self.k + 1:
             raise TooFewSamplesError(f"{n} units have no {self.k} neighbours to spare", "Give more samples.")
         radius = _radius(np.hstack(fields), self.k)
-        with ThreadPoolExecutor(min(2, torch.get_num_threads())) as pool:
-            counts = list(pool.map(lambda field: _nearer(field, radius), fields))
+        counts = _nearer_in_each(fields, radius)
         information = digamma(self.k) + digamma(n) - sum(digamma(count + 1).mean() for count in counts)
         ceiling = digamma(n) - digamma(self.k)
         found = {"information": information, "ceiling": ceiling}
@@ -133,6 +125,14 @@ def _radius(z: np.ndarray, k: int) -> np.ndarray:
             f"{int((radius == 0).sum())} samples coincide with {k} others", "Make repeated contents one unit."
         )
     return np.maximum(radius - 8 * np.finfo(float).eps * np.abs(z).max(), 0.0)
+
+
+def _nearer_in_each(fields: Sequence[np.ndarray], radius: np.ndarray) -> list[np.ndarray]:
+    """Return ``_nearer`` of either field; where one thread is given, without the wait for another one to start."""
+    if torch.get_num_threads() == 1:
+        return [_nearer(field, radius) for field in fields]
+    with ThreadPoolExecutor(len(fields)) as pool:
+        return list(pool.map(lambda field: _nearer(field, radius), fields))
 
 
 def _nearer(x: np.ndarray, radius: np.ndarray) -> np.ndarray:

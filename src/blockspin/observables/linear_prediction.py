@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from blockspin.ensemble import Batch
-from blockspin.errors import ConfigError, ConstantUnitsError, TooFewSamplesError
+from blockspin.errors import ConstantUnitsError, TooFewSamplesError, check_between
 from blockspin.law import GaussianLaw, PushMap
-from blockspin.observables.base import Monoid, Observable, State
-from blockspin.observables.covariance import Moments, covariance_of, effective_samples, estimated
+from blockspin.observables.base import Observable, PartMonoid, State, effective_samples
+from blockspin.observables.covariance import Moments, covariance_of, estimated
 from blockspin.registry import register
 
 LEADING = 32
@@ -20,7 +20,7 @@ LEADING = 32
 
 
 @dataclass(frozen=True)
-class JointMoments(Monoid):
+class JointMoments(PartMonoid):
     """The moments of two aligned fields side by side: those of each, and their centred cross scatter.
 
     State: that of ``Moments`` on the D + D' values of both, and "split" int64 [], which is D.
@@ -32,25 +32,17 @@ class JointMoments(Monoid):
     inputs = 2
     double: bool = False
 
-    def start(self) -> State:
-        """Return the empty state."""
-        return {}
-
-    def add(self, state: State, *batches: Batch) -> State:
-        """Add a joint batch."""
+    def part(self, *batches: Batch) -> State:
+        """Add up a joint batch."""
         first, second = batches
-        if not len(first):
-            return state
         x, y = first.values.flatten(1), second.values.flatten(1)
         both = torch.cat([x, y], dim=1)
-        joint = Moments().add({}, first.with_values(both.to(torch.float64) if self.double else both))
-        return self.merge(state, {**joint, "split": torch.tensor(x.shape[1])})
+        joint = Moments().part(first.with_values(both.to(torch.float64) if self.double else both))
+        return {**joint, "split": torch.tensor(x.shape[1])}
 
-    def merge(self, first: State, second: State) -> State:
-        """Merge two parts."""
-        if not first or not second:
-            return first or second
-        return {**Moments().merge(first, second), "split": first["split"]}
+    def joined(self, first: State, second: State) -> State:
+        """Join two parts."""
+        return {**Moments().joined(first, second), "split": first["split"]}
 
 
 def law_state(law: GaussianLaw, map: PushMap) -> State:
@@ -138,8 +130,7 @@ class LinearPrediction(Observable):
     tolerance: float = 1e-6
 
     def __post_init__(self):
-        if not 0 < self.tolerance < 1:
-            raise ConfigError("tolerance", self.tolerance, "a number between 0 and 1.")
+        check_between("tolerance", self.tolerance, 0, 1)
 
     @property
     def monoid(self) -> JointMoments:

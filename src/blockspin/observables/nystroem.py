@@ -12,7 +12,7 @@ from torch import Tensor
 from blockspin.ensemble import Batch
 from blockspin.errors import ConfigError, ConstantUnitsError, TooFewSamplesError
 from blockspin.observables._merging import merged_moments, moments_of
-from blockspin.observables.base import Monoid, Observable, State
+from blockspin.observables.base import Observable, PartMonoid, State
 from blockspin.registry import register
 
 LEADING = 32
@@ -76,7 +76,7 @@ class Landmarks:
 
 
 @dataclass(frozen=True)
-class KernelSums(Monoid):
+class KernelSums(PartMonoid):
     """Sums over samples of their kernel with the landmarks, k [m], and of products of two such.
 
     State: "weight", "squares" [] (sum of squared weights), "diagonal" [] (weighted sum of the kernel of each sample
@@ -85,23 +85,15 @@ class KernelSums(Monoid):
 
     landmarks: Landmarks
 
-    def start(self) -> State:
-        """Return the empty state."""
-        return {}
-
-    def add(self, state: State, *batches: Batch) -> State:
-        """Add one batch."""
+    def part(self, *batches: Batch) -> State:
+        """Add up one batch."""
         (batch,) = batches
-        if not len(batch):
-            return state
         x, w = batch.values.flatten(1), batch.weights
         part, _ = moments_of(self.landmarks.kernel(x), w)
-        return self.merge(state, {**part, "diagonal": w @ self.landmarks.own(x)})
+        return {**part, "diagonal": w @ self.landmarks.own(x)}
 
-    def merge(self, first: State, second: State) -> State:
-        """Merge two parts."""
-        if not first or not second:
-            return first or second
+    def joined(self, first: State, second: State) -> State:
+        """Join two parts."""
         return {**merged_moments(first, second), "diagonal": first["diagonal"] + second["diagonal"]}
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from blockspin.ensemble import Batch
-from blockspin.errors import ConfigError, ConstantUnitsError, ShapeError, TooFewSamplesError
+from blockspin.errors import ConstantUnitsError, ShapeError, TooFewSamplesError, check_whole
 from blockspin.observables.base import Observable, RowMonoid, State
 from blockspin.registry import register
 
@@ -28,12 +28,8 @@ class OverlapSums(RowMonoid):
     inputs = 2
     bins: int = 20
 
-    def start(self) -> State:
-        """Return the empty state."""
-        return {}
-
-    def add(self, state: State, *batches: Batch) -> State:
-        """Add a joint batch of two replicas.
+    def part(self, *batches: Batch) -> State:
+        """Add up a joint batch of two replicas.
 
         Raises:
             ShapeError: If the replicas have different sites or components.
@@ -43,20 +39,16 @@ class OverlapSums(RowMonoid):
         if first.values.shape != second.values.shape:
             shapes = f"{tuple(first.values.shape)} and {tuple(second.values.shape)}"
             raise ShapeError(f"replicas of shapes {shapes} have no overlap", "Give two fields on the same sites.")
-        if not len(first):
-            return state
         q, w = overlaps(first.values, second.values), first.weights
         bin_of = ((q + 1) / 2 * self.bins).long().clamp(0, self.bins - 1)
         histogram = torch.zeros(len(q), self.bins, dtype=torch.float64)
         histogram[torch.arange(len(q)), bin_of] = w
         powers = torch.stack([q.abs(), q, q**2, q**4], dim=1) * w[:, None]
         rows = {"ids": first.units, "units": first.units, "weight": w, "squares": w**2}
-        return self.merge(state, _by_unit({**rows, "sums": powers, "histogram": histogram}))
+        return _by_unit({**rows, "sums": powers, "histogram": histogram})
 
-    def merge(self, first: State, second: State) -> State:
-        """Merge two parts."""
-        if not first or not second:
-            return first or second
+    def joined(self, first: State, second: State) -> State:
+        """Join two parts."""
         return _by_unit({key: torch.cat([first[key], second[key]]) for key in first})
 
 
@@ -122,8 +114,7 @@ class Overlap(Observable):
     bins: int = 20
 
     def __post_init__(self):
-        if type(self.bins) is not int or self.bins < 1:
-            raise ConfigError("bins", self.bins, "an integer of at least 1.")
+        check_whole("bins", self.bins, 1)
 
     @property
     def monoid(self) -> OverlapSums:

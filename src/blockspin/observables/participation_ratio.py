@@ -8,14 +8,14 @@ from math import isinf
 from torch import Tensor
 
 from blockspin.errors import TooFewSamplesError
-from blockspin.observables.base import Observable, State
-from blockspin.observables.covariance import Moments, effective_samples, varying
+from blockspin.observables.base import State, effective_samples
+from blockspin.observables.covariance import OfMoments, varying
 from blockspin.registry import register
 
 
 @register
 @dataclass(frozen=True)
-class ParticipationRatio(Observable):
+class ParticipationRatio(OfMoments):
     r"""Effective number of directions that share the variance, between 1 and the dimension D.
 
     .. math:: P = (\operatorname{tr} C)^2 / \operatorname{tr} C^2
@@ -43,11 +43,6 @@ class ParticipationRatio(Observable):
     name = "participation-ratio"
     source = "srivastava2005"
     units = {"plain": "1", "debiased": "1"}
-
-    @property
-    def monoid(self) -> Moments:
-        """Second moments, shared with the covariance."""
-        return Moments()
 
     def value(self, state: State) -> dict[str, Tensor]:
         """Return both ratios.

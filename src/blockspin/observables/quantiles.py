@@ -10,7 +10,7 @@ from torch import Tensor
 
 from blockspin.ensemble import Batch, check_finite
 from blockspin.errors import ConfigError, TooFewSamplesError
-from blockspin.observables.base import Monoid, Observable, State, total_weight
+from blockspin.observables.base import Observable, PartMonoid, State, weights_of
 from blockspin.registry import register
 
 MANTISSA, EXPONENTS = 52, 11
@@ -23,7 +23,7 @@ MASSIVE = 1000.0
 
 
 @dataclass(frozen=True)
-class Buckets(Monoid):
+class Buckets(PartMonoid):
     """Weight in every bucket of values that share sign, exponent and the first bits of the mantissa.
 
     A value's bucket is a function of its bits alone, so that plain samples are counted by exact integer addition, the
@@ -46,31 +46,23 @@ class Buckets(Monoid):
         """How many keys a site has."""
         return 2 ** (EXPONENTS + self.bits + 1)
 
-    def start(self) -> State:
-        """Return the empty state."""
-        return {}
-
-    def add(self, state: State, *batches: Batch) -> State:
-        """Add one batch.
+    def part(self, *batches: Batch) -> State:
+        """Add up one batch.
 
         Raises:
             NonFiniteError: If a value is NaN or infinite.
         """
         (batch,) = batches
-        if not len(batch):
-            return state
         check_finite(batch.values, "the field whose quantiles are asked for", batch.ids)
         bucket = bucket_of(batch.values.flatten(1).to(torch.float64), self.bits)
         sites = bucket.shape[1] if self.per_site else 1
         keys, counts = _counted(bucket, batch.weights, sites)
         site, value = keys
-        part = {"weight": total_weight(batch), "squares": batch.weights.square().sum(), "sites": torch.tensor(sites)}
-        return self.merge(state, {**part, "keys": site * self.span + value + self.span // 2, "counts": counts})
+        part = {**weights_of(batch), "sites": torch.tensor(sites)}
+        return {**part, "keys": site * self.span + value + self.span // 2, "counts": counts}
 
-    def merge(self, first: State, second: State) -> State:
-        """Merge two parts."""
-        if not first or not second:
-            return first or second
+    def joined(self, first: State, second: State) -> State:
+        """Join two parts."""
         keys, counts = _summed(*(torch.cat([first[key], second[key]]) for key in ("keys", "counts")))
         added = {key: first[key] + second[key] for key in ("weight", "squares")}
         return {**added, "sites": first["sites"], "keys": keys, "counts": counts}

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from blockspin.ensemble import Batch
 from blockspin.errors import ConstantUnitsError
-from blockspin.observables.base import Monoid, Observable, State, total_weight
+from blockspin.observables.base import Observable, PartMonoid, State
 from blockspin.registry import register
 
 
 @dataclass(frozen=True)
-class Residual(Monoid):
+class Residual(PartMonoid):
     """Weight, mean and centred squares of a field, and the squared distance to a second field.
 
     State: "weight" [], "mean" [D], "squares" [] (sum over samples and sites of the centred squares) and "residual" [],
@@ -23,25 +23,17 @@ class Residual(Monoid):
 
     inputs = 2
 
-    def start(self) -> State:
-        """Return the empty state."""
-        return {}
-
-    def add(self, state: State, *batches: Batch) -> State:
-        """Add one batch of the field and one of what is to stand for it."""
+    def part(self, *batches: Batch) -> State:
+        """Add up one batch of the field and one of what is to stand for it."""
         field, copy = batches
-        if not len(field):
-            return state
         x, y = (batch.values.flatten(1).to(torch.float64) for batch in (field, copy))
-        w, weight = field.weights, total_weight(field)
+        w, weight = field.weights, field.weights.sum()
         mean = (w @ x) / weight
         squares, residual = w @ (x - mean).square().sum(1), w @ (x - y).square().sum(1)
-        return self.merge(state, {"weight": weight, "mean": mean, "squares": squares, "residual": residual})
+        return {"weight": weight, "mean": mean, "squares": squares, "residual": residual}
 
-    def merge(self, first: State, second: State) -> State:
-        """Merge two parts."""
-        if not first or not second:
-            return first or second
+    def joined(self, first: State, second: State) -> State:
+        """Join two parts."""
         weight = first["weight"] + second["weight"]
         gap = second["mean"] - first["mean"]
         share = second["weight"] / weight

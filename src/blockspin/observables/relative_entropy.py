@@ -8,10 +8,10 @@ from math import inf
 import torch
 from torch import Tensor
 
-from blockspin.errors import ConfigError, ConstantUnitsError, ShapeError, TooFewSamplesError
+from blockspin.errors import ConstantUnitsError, ShapeError, TooFewSamplesError, check_between
 from blockspin.law import GaussianLaw
-from blockspin.observables.base import Observable, State
-from blockspin.observables.covariance import effective_samples, estimated
+from blockspin.observables.base import Observable, State, effective_samples
+from blockspin.observables.covariance import estimated
 from blockspin.observables.linear_prediction import JointMoments
 from blockspin.registry import register
 
@@ -71,8 +71,7 @@ class RelativeEntropy(Observable):
     tolerance: float = 1e-6
 
     def __post_init__(self):
-        if not 0 < self.tolerance < 1:
-            raise ConfigError("tolerance", self.tolerance, "a number between 0 and 1.")
+        check_between("tolerance", self.tolerance, 0, 1)
 
     @property
     def monoid(self) -> JointMoments:

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from blockspin.ensemble import Batch
 from blockspin.errors import ConfigError, TooFewSamplesError
-from blockspin.observables.base import Monoid, Observable, State, total_weight
+from blockspin.observables.base import Observable, State, SumMonoid
 from blockspin.registry import register
 
 
 @dataclass(frozen=True)
-class SoftmaxSums(Monoid):
+class SoftmaxSums(SumMonoid):
     """Weighted sums over samples of energy, heat capacity, entropy and number of choices at each temperature.
 
     State: "weight" [], "sums" [4, temperatures], float64.
@@ -26,25 +26,13 @@ class SoftmaxSums(Monoid):
 
     temperatures: tuple[float, ...]
 
-    def start(self) -> State:
-        """Return the empty state."""
-        return {}
-
-    def add(self, state: State, *batches: Batch) -> State:
-        """Add one batch."""
+    def part(self, *batches: Batch) -> State:
+        """Add up one batch."""
         (batch,) = batches
-        if not len(batch):
-            return state
         energy = -batch.values.flatten(1).to(torch.float64)
         energy = energy - energy.mean(1, keepdim=True)  # softmax does not see it
         rows = torch.stack([_thermal(energy, T) for T in self.temperatures], dim=-1)  # [4, samples, temperatures]
-        return self.merge(
-            state, {"weight": total_weight(batch), "sums": torch.einsum("n,qnt->qt", batch.weights, rows)}
-        )
-
-    def merge(self, first: State, second: State) -> State:
-        """Merge two parts."""
-        return {key: first[key] + second[key] for key in first} if first and second else first or second
+        return {"weight": batch.weights.sum(), "sums": torch.einsum("n,qnt->qt", batch.weights, rows)}
 
 
 def _thermal(energy: Tensor, T: float) -> Tensor:

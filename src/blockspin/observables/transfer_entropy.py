@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from blockspin.ensemble import Batch
-from blockspin.errors import ConfigError, ConstantUnitsError, ShapeError, TooFewSamplesError
-from blockspin.observables.base import Monoid, Observable, State
-from blockspin.observables.covariance import Moments, effective_samples, estimated
+from blockspin.errors import ConstantUnitsError, ShapeError, TooFewSamplesError, check_between, check_whole
+from blockspin.observables.base import Observable, PartMonoid, State, effective_samples
+from blockspin.observables.covariance import Moments, estimated
 from blockspin.registry import register
 
 
 @dataclass(frozen=True)
-class LaggedMoments(Monoid):
+class LaggedMoments(PartMonoid):
     """Moments of (past of the first, past of the second, next of the first, next of the second), over all times.
 
     Sites are times. State: that of ``Moments`` on the joint rows, one a time with a whole past, each with its share of
@@ -29,19 +29,13 @@ class LaggedMoments(Monoid):
     inputs = 2
     lags: int = 1
 
-    def start(self) -> State:
-        """Return the empty state."""
-        return {}
-
-    def add(self, state: State, *batches: Batch) -> State:
-        """Add a joint batch.
+    def part(self, *batches: Batch) -> State:
+        """Add up a joint batch.
 
         Raises:
             ShapeError: If the processes do not have the same times, or too few of them.
         """
         first, second = batches
-        if not len(first):
-            return state
         steps = first.values.shape[1]
         if second.values.shape[1] != steps or steps <= self.lags:
             raise ShapeError(
@@ -56,13 +50,11 @@ class LaggedMoments(Monoid):
         index = torch.arange(len(first)).repeat_interleave(times)
         joint = Batch(rows, first.ids[index], first.units[index], share)
         widths = torch.tensor([first.values.shape[2], second.values.shape[2]])
-        return self.merge(state, {**Moments().add({}, joint), "widths": widths})
+        return {**Moments().part(joint), "widths": widths}
 
-    def merge(self, first: State, second: State) -> State:
-        """Merge two parts."""
-        if not first or not second:
-            return first or second
-        return {**Moments().merge(first, second), "widths": first["widths"]}
+    def joined(self, first: State, second: State) -> State:
+        """Join two parts."""
+        return {**Moments().joined(first, second), "widths": first["widths"]}
 
 
 @register
@@ -104,10 +96,8 @@ class TransferEntropy(Observable):
     tolerance: float = 1e-9
 
     def __post_init__(self):
-        if type(self.lags) is not int or self.lags < 1:
-            raise ConfigError("lags", self.lags, "an integer of at least 1.")
-        if not 0 < self.tolerance < 1:
-            raise ConfigError("tolerance", self.tolerance, "a number between 0 and 1.")
+        check_whole("lags", self.lags, 1)
+        check_between("tolerance", self.tolerance, 0, 1)
 
     @property
     def monoid(self) -> LaggedMoments:

@@ -9,14 +9,14 @@ from torch import Tensor
 
 from blockspin.errors import ConfigError, TooFewSamplesError
 from blockspin.observables._neighbours import check_apart, nearest, rows_of_units, whole_and_subsets
-from blockspin.observables._rows import Rows
-from blockspin.observables.base import Observable, State, SubsetEstimator
+from blockspin.observables._rows import OfRows
+from blockspin.observables.base import State, SubsetEstimator
 from blockspin.registry import register
 
 
 @register
 @dataclass(frozen=True)
-class TwoNn(Observable, SubsetEstimator):
+class TwoNn(OfRows, SubsetEstimator):
     r"""Intrinsic dimension at the smallest scale that the samples resolve.
 
     The ratio :math:`\mu = r_2 / r_1` of the distances to the second and the first nearest sample has
@@ -51,19 +51,12 @@ class TwoNn(Observable, SubsetEstimator):
 
     name = "two-nn"
     source = "facco2017"
-    smooth = False
     units = {"dimension": "1", "ratios": "1"}
-    limit: int = 1500
     kept: float = 0.9
 
     def __post_init__(self):
         if not 0 < self.kept <= 1:
             raise ConfigError("kept", self.kept, "a share in (0, 1].")
-
-    @property
-    def monoid(self) -> Rows:
-        """A bounded subsample of units."""
-        return Rows(self.limit)
 
     def value(self, state: State) -> dict[str, Tensor]:
         """Find the neighbours and fit.

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from blockspin.errors import ConfigError, MissingDependencyError, ShapeError, TooFewSamplesError
 from blockspin.geometry import Chain, Grid
-from blockspin.observables.base import Observable, State
-from blockspin.observables.covariance import Moments, effective_samples, estimated
+from blockspin.observables.base import State, effective_samples
+from blockspin.observables.covariance import OfMoments, estimated
 from blockspin.registry import register
 
 
 @register
 @dataclass(frozen=True)
-class WaveletConditioning(Observable):
+class WaveletConditioning(OfMoments):
     r"""Condition numbers of the covariance, and of the wavelet details at each scale given the coarser field.
 
     With (phi', d) one level of the orthogonal transform of a field on a periodic lattice,
@@ -53,11 +53,6 @@ class WaveletConditioning(Observable):
         grid = self.geometry
         if not (isinstance(grid, Grid) and grid.periodic) or any(n % 2 for n in grid.shape):
             raise ConfigError("geometry", grid, "a periodic lattice of an even number of sites along each axis.")
-
-    @property
-    def monoid(self) -> Moments:
-        """Second moments, shared with the covariance."""
-        return Moments()
 
     def value(self, state: State) -> dict[str, Tensor]:
         """Transform the covariance level by level.
@@ -97,7 +92,7 @@ def _transform(shape: tuple[int, ...], wavelet: str) -> tuple[np.ndarray, np.nda
         import pywt
     except ImportError:
         raise MissingDependencyError(
-            "wavelet conditioning needs PyWavelets, which is not installed", "Install blockspin[wavelets]."
+            "wavelet conditioning needs PyWavelets, which is not installed", "pip install 'blockspin[wavelets]'"
         ) from None
     if wavelet not in pywt.wavelist(kind="discrete") or not pywt.Wavelet(wavelet).orthogonal:
         raise ConfigError("wavelet", wavelet, "the name of an orthogonal wavelet, such as haar or db2.")

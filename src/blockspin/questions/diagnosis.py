@@ -82,6 +82,12 @@ def failing(assumptions: Sequence[Assumption]) -> tuple[str, ...]:
     return tuple(item.name for item in assumptions if item.light is Light.RED)
 
 
+def with_failing(statement: str, assumptions: Sequence[Assumption]) -> str:
+    """Return a statement, followed by the assumptions that fail, each named once."""
+    names = ", ".join(dict.fromkeys(failing(assumptions)))
+    return f"{statement} Failing: {names}." if names else statement
+
+
 def over_width(family: Flow, key: str, limit: float = 0.0) -> Line | None:
     """Return the line a + b / width through a number of a family less its limit; None if at fewer than two widths."""
     rows = [(s.position, s.measurements[key]) for s in family if key in s.measurements]

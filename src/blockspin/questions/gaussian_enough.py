@@ -9,13 +9,13 @@ from typing import Any
 import torch
 
 from blockspin.answer import Answer, Assumption, Light, Verdict
-from blockspin.errors import BlockspinError, ConfigError, TooFewSamplesError
+from blockspin.errors import BlockspinError, ConfigError, TooFewSamplesError, check_between
 from blockspin.flow import Flow, Scale, log_slope
 from blockspin.measurement import Measurement, holm
 from blockspin.questions._tails import Tail, tails_of
 from blockspin.questions.base import Question
 from blockspin.questions.comparison import Departure, chance_beyond, departures
-from blockspin.questions.diagnosis import Evidence, diagnose, failing
+from blockspin.questions.diagnosis import Evidence, diagnose, with_failing
 from blockspin.registry import register
 
 LOOKS: dict[str, tuple[str, Callable[[float], float]]] = {
@@ -70,8 +70,7 @@ class GaussianEnough(Question):
     tolerance: float = 0.1
 
     def __post_init__(self):
-        if not 0 < self.level < 0.5:
-            raise ConfigError("level", self.level, "a number between 0 and 0.5.")
+        check_between("level", self.level, 0, 0.5)
         if not 0 <= self.tolerance < 1:
             raise ConfigError("tolerance", self.tolerance, "a share between 0 and 1.")
 
@@ -111,7 +110,7 @@ class GaussianEnough(Question):
         return Answer(
             self.name,
             Verdict.of_all(verdicts.values()),
-            self._statement(looks, verdicts, implicit, failing(causes)),
+            with_failing(self._statement(looks, verdicts, implicit), causes),
             {f"{look.label}: {look.key}": look.number for look in looks}
             | {f"{label}: tail exponent": tail.exponent for label, tail in tails.items()}
             | _slopes(given.family or implicit),
@@ -151,9 +150,7 @@ class GaussianEnough(Question):
                 parts[label, "sites"].append(Verdict.NO)
         return {part: Verdict.of_all(found) for part, found in parts.items()}
 
-    def _statement(
-        self, looks: Sequence[Look], verdicts: Mapping[tuple[str, str], Verdict], flow: Flow, fails: Sequence[str]
-    ) -> str:
+    def _statement(self, looks: Sequence[Look], verdicts: Mapping[tuple[str, str], Verdict], flow: Flow) -> str:
         said = []
         for view in dict.fromkeys(view for _, view in verdicts):
             own = [verdict for (_, of), verdict in verdicts.items() if of == view]
@@ -161,11 +158,10 @@ class GaussianEnough(Question):
             open_ = f", {count[Verdict.CANNOT_TELL]} open" if count[Verdict.CANNOT_TELL] else ""
             said.append(f"{WORDS[view]} at {count[Verdict.YES]} of {len(own)} {flow.axis.unit}{open_}")
         worst = max(looks, key=lambda look: look.excess)
-        row = (
+        return (
             f"Four-point functions are those of a Gaussian to {self.tolerance:.0%}: {'; '.join(said)}. "
             f"Largest: {worst.key} = {worst.number} at {worst.label}, where {worst.limit:.2g} is the limit."
         )
-        return f"{row} Failing: {', '.join(dict.fromkeys(fails))}." if fails else row
 
     def _controls(self, controls: Mapping[str, Flow]) -> dict[str, Measurement]:
         """Return the share of numbers beyond their limits in each control, and its largest kurtosis of both kinds."""

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from blockspin.answer import Answer, Assumption, Light, Verdict
-from blockspin.errors import ConfigError, TooFewSamplesError
+from blockspin.errors import ConfigError, TooFewSamplesError, check_between
 from blockspin.flow import Flow
 from blockspin.measurement import Measurement, holm
 from blockspin.questions.base import Question
@@ -50,8 +50,7 @@ class KernelDrift(Question):
     shortest: int = 2
 
     def __post_init__(self):
-        if not 0 < self.level < 0.5:
-            raise ConfigError("level", self.level, "a number between 0 and 0.5.")
+        check_between("level", self.level, 0, 0.5)
         if not 0 < self.tolerance < 1 or self.shortest < 1:
             raise ConfigError(
                 "tolerance", (self.tolerance, self.shortest), "a drift below 1, and at least 1 transition."

@@ -13,7 +13,7 @@ from scipy.stats import t as student
 from torch import Tensor
 
 from blockspin.answer import Answer, Assumption, Light, Verdict
-from blockspin.errors import ConfigError
+from blockspin.errors import check_between, check_whole
 from blockspin.flow import Flow, Scale
 from blockspin.measurement import Measurement
 from blockspin.questions._curve import Nearest, nearest, point_radii
@@ -57,10 +57,8 @@ class Retrace(Question):
     confidence: float = 0.95
 
     def __post_init__(self):
-        if self.halves < 20:
-            raise ConfigError("halves", self.halves, "an integer of at least 20.")
-        if not 0.5 < self.confidence < 1:
-            raise ConfigError("confidence", self.confidence, "a number between 0.5 and 1.")
+        check_whole("halves", self.halves, 20)
+        check_between("confidence", self.confidence, 0.5, 1)
 
     def ask(
         self, implicit: Flow, explicit: Flow, *, controls: Mapping[str, Flow], generator: torch.Generator
@@ -81,7 +79,7 @@ class Retrace(Question):
         levels = [self._level(study, scale, index) for scale, index in study.levels]
         return Answer(
             self.name,
-            self._verdict(levels, study),
+            self._verdict(levels),
             self._statement(levels, study),
             {key: number for level in levels for key, number in level.numbers().items()},
             self._controls(study),
@@ -109,7 +107,7 @@ class Retrace(Question):
             return Verdict.YES, p_outside
         return (Verdict.NO if value - bound > 0 else Verdict.CANNOT_TELL), p_outside
 
-    def _verdict(self, levels: Sequence[Level], study: _Study) -> Verdict:
+    def _verdict(self, levels: Sequence[Level]) -> Verdict:
         """Yes if every level is inside; no if one is outside after Holm's correction for the number of levels."""
         if levels and all(level.verdict is Verdict.YES for level in levels):
             return Verdict.YES

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 
 from blockspin.answer import Answer, Assumption, Light, Verdict
-from blockspin.errors import AlignmentError, ConfigError
+from blockspin.errors import AlignmentError, ConfigError, check_between
 from blockspin.flow import Flow
 from blockspin.questions.base import Question
 from blockspin.questions.comparison import Departure, departures
-from blockspin.questions.diagnosis import Evidence, diagnose, failing
+from blockspin.questions.diagnosis import Evidence, diagnose, with_failing
 from blockspin.registry import register
 
 
@@ -47,8 +47,7 @@ class TheoryHolds(Question):
     tolerance: float = 0.1
 
     def __post_init__(self):
-        if not 0 < self.level < 0.5:
-            raise ConfigError("level", self.level, "a number between 0 and 0.5.")
+        check_between("level", self.level, 0, 0.5)
         if not self.tolerance > 0:
             raise ConfigError("tolerance", self.tolerance, "a positive share.")
 
@@ -88,7 +87,7 @@ class TheoryHolds(Question):
         return Answer(
             self.name,
             Verdict.of_all(verdicts.values()),
-            _statement(found, verdicts, explicit, failing(causes)),
+            with_failing(_statement(found, verdicts, explicit), causes),
             rows,
             beside,
             (*_resolution(verdicts), *causes),
@@ -109,16 +108,15 @@ def _size(found: Sequence[Departure], key: str) -> float:
     return max(abs(row.expected.value) for row in own) or max(abs(row.measured.value) for row in own)
 
 
-def _statement(found: Sequence[Departure], verdicts: Mapping[str, Verdict], theory: Flow, fails: Sequence[str]) -> str:
+def _statement(found: Sequence[Departure], verdicts: Mapping[str, Verdict], theory: Flow) -> str:
     away = sum(verdict is Verdict.NO for verdict in verdicts.values())
     unseen = sum(verdict is Verdict.CANNOT_TELL for verdict in verdicts.values())
     worst = min(found, key=lambda row: row.chance if row.chance == row.chance else 2.0)  # NaN last
-    row = (
+    return (
         f"Of {len(found)} numbers {away} differ from {theory.name} by more than their errors; for {unseen} a deviation "
         f"would not have been seen. The least likely is {worst.key} = {worst.measured} at {worst.label}, where theory "
         f"says {worst.expected.value:.4g} (p = {worst.adjusted:.1g} for all of them)."
     )
-    return f"{row} Failing: {', '.join(dict.fromkeys(fails))}." if fails else row
 
 
 def _resolution(verdicts: Mapping[str, Verdict]) -> tuple[Assumption, ...]:

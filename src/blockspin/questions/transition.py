@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from blockspin.answer import Answer, Assumption, Light, Verdict
-from blockspin.errors import ConfigError, TooFewSamplesError
+from blockspin.errors import ConfigError, TooFewSamplesError, check_between, check_whole
 from blockspin.flow import Flow
 from blockspin.measurement import Measurement
 from blockspin.questions._sharpness import Curve, Sharpest, curve_of, false_alarms, sharpest
@@ -66,12 +66,10 @@ class Transition(Question):
     draws: int = 200
 
     def __post_init__(self):
-        if not 0 < self.level < 0.5:
-            raise ConfigError("level", self.level, "a number between 0 and 0.5.")
+        check_between("level", self.level, 0, 0.5)
         if not 1 < self.factor <= 16:
             raise ConfigError("factor", self.factor, "a ratio between 1 and 16.")
-        if self.draws < 20:
-            raise ConfigError("draws", self.draws, "an integer of at least 20.")
+        check_whole("draws", self.draws, 20)
 
     def ask(
         self, implicit: Flow, explicit: Flow | None = None, *, controls: Mapping[str, Flow], generator: torch.Generator

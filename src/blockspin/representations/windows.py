@@ -9,7 +9,7 @@ from torch import Tensor
 
 from blockspin.capture.base import Layout
 from blockspin.ensemble import Batch
-from blockspin.errors import ConfigError
+from blockspin.errors import check_whole
 from blockspin.geometry import Chain, Grid
 from blockspin.registry import register
 from blockspin.representations.base import Representation, counted, joined, place_ids
@@ -32,8 +32,7 @@ class Windows(Representation):
     length: int = 16
 
     def __post_init__(self):
-        if self.length < 2:
-            raise ConfigError("length", self.length, "an integer of at least 2.")
+        check_whole("length", self.length, 2)
 
     def read(self, activation: Tensor, layout: Layout, ids: Tensor, units: Tensor) -> Batch:
         """Cut each passage's counted positions into windows."""

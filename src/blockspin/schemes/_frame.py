@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from blockspin.ensemble import Ensemble, check_finite
-from blockspin.errors import ConfigError, GeometryError, StepNotPossibleError
+from blockspin.errors import GeometryError, StepNotPossibleError, check_whole
 from blockspin.geometry import Geometry, Grid
 from blockspin.law import GaussianLaw, Source
 from blockspin.schemes.base import require_ratio
@@ -116,8 +116,7 @@ def require_frame(scheme: Any, **least: int) -> None:
     require_ratio(scheme.b)
     for name, low in {"buffer": 0, "reach": 1, **least}.items():
         value = getattr(scheme, name)
-        if type(value) is not int or value < low:
-            raise ConfigError(name, value, f"an integer of at least {low}.")
+        check_whole(name, value, low)
 
 
 def require_fewer(modes: int, values: int) -> None:

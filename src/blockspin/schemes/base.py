@@ -11,7 +11,7 @@ from torch import Tensor
 
 from blockspin.claims import Claims
 from blockspin.ensemble import Ensemble
-from blockspin.errors import ConfigError
+from blockspin.errors import check_whole
 from blockspin.geometry import Geometry
 from blockspin.law import EnumeratedLaw, GaussianLaw, Source
 
@@ -92,5 +92,4 @@ def require_ratio(b: object) -> None:
     Raises:
         ConfigError: If b is not an integer of at least 2.
     """
-    if type(b) is not int or b < 2:
-        raise ConfigError("b", b, "an integer of at least 2.")
+    check_whole("b", b, 2)

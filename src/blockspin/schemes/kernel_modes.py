@@ -10,7 +10,7 @@ from torch import Tensor
 
 from blockspin.claims import Claims, Semigroup
 from blockspin.ensemble import draw
-from blockspin.errors import ConfigError, ConstantUnitsError, StepNotPossibleError
+from blockspin.errors import ConfigError, ConstantUnitsError, StepNotPossibleError, check_whole
 from blockspin.geometry import Geometry, Unordered
 from blockspin.law import EnumeratedLaw, GaussianLaw, Source
 from blockspin.registry import register
@@ -119,8 +119,7 @@ class KernelModes(Scheme):
         require_ratio(self.b)
         if isinstance(self.width, bool) or not isinstance(self.width, int | float) or not 0.01 <= self.width <= 1000:
             raise ConfigError("width", self.width, "a number between 0.01 and 1000.")
-        if type(self.landmarks) is not int or self.landmarks < 2:
-            raise ConfigError("landmarks", self.landmarks, "an integer of at least 2.")
+        check_whole("landmarks", self.landmarks, 2)
 
     def fit(self, source: Source, *, generator: torch.Generator) -> KernelModesMap:
         """Return the projection on the leading modes in feature space."""

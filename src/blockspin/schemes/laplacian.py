@@ -9,7 +9,7 @@ import torch
 from scipy.sparse import csr_array
 
 from blockspin.claims import Claims, Semigroup
-from blockspin.errors import ConfigError, NothingFoundError, StepNotPossibleError
+from blockspin.errors import ConfigError, NothingFoundError, StepNotPossibleError, check_whole
 from blockspin.geometry import Geometry, Graph, Tree
 from blockspin.law import Source
 from blockspin.registry import register
@@ -86,8 +86,7 @@ class Laplacian(Scheme):
         require_silent(self.silent)
         if isinstance(self.tau, bool) or not isinstance(self.tau, int | float) or not 0 < self.tau < float("inf"):
             raise ConfigError("tau", self.tau, "a positive number.")
-        if type(self.neighbours) is not int or self.neighbours < 1:
-            raise ConfigError("neighbours", self.neighbours, "an integer of at least 1.")
+        check_whole("neighbours", self.neighbours, 1)
 
     def fit(self, source: Source, *, generator: torch.Generator) -> ClusterMeanMap:
         """Return means over the sites that diffusion has mixed."""

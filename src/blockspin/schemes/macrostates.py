@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from blockspin.claims import Claims, Semigroup
-from blockspin.errors import ConfigError, NothingFoundError
+from blockspin.errors import NothingFoundError, check_between
 from blockspin.geometry import Geometry, Unordered
 from blockspin.law import Source
 from blockspin.registry import register
@@ -131,8 +131,7 @@ class Macrostates(Scheme):
 
     def __post_init__(self):
         require_silent(self.silent)
-        if isinstance(self.gap, bool) or not isinstance(self.gap, int | float) or not 0 < self.gap < 1:
-            raise ConfigError("gap", self.gap, "a number between 0 and 1.")
+        check_between("gap", self.gap, 0, 1)
 
     def fit(self, source: Source, *, generator: torch.Generator) -> MacrostatesMap:
         """Return means over the macrostates of the source's correlation graph."""

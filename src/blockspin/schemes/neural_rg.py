@@ -11,7 +11,14 @@ from torch import Tensor
 
 from blockspin.claims import Claims, Semigroup
 from blockspin.ensemble import Ensemble
-from blockspin.errors import ConfigError, ConstantUnitsError, FitFailedError, GeometryError, StepNotPossibleError
+from blockspin.errors import (
+    ConfigError,
+    ConstantUnitsError,
+    FitFailedError,
+    GeometryError,
+    StepNotPossibleError,
+    check_whole,
+)
 from blockspin.geometry import Geometry, Grid
 from blockspin.law import GaussianLaw, Source
 from blockspin.measurement import Measurement
@@ -168,8 +175,7 @@ class NeuralRG(Scheme):
 
     def __post_init__(self):
         for name in ("steps", "hidden", "depth"):
-            if type(getattr(self, name)) is not int or getattr(self, name) < 1:
-                raise ConfigError(name, getattr(self, name), "an integer of at least 1.")
+            check_whole(name, getattr(self, name), 1)
         for name, least in (("rate", 1e-12), ("noise", 0.0)):
             number = getattr(self, name)
             if isinstance(number, bool) or not isinstance(number, int | float) or not least <= number < float("inf"):
@@ -232,19 +238,13 @@ class NeuralRG(Scheme):
         levels = self._trained(grid, 1, lambda levels: free_energy(levels).mean() / grid.sites, generator)
         with torch.no_grad():
             found = torch.cat([free_energy(levels) for _ in range(FINAL)])
-        how = f"mean over {len(found)} draws of the trained density"
-        measured = Measurement(
-            float(found.mean()), float(found.std()) / len(found) ** 0.5, "nat", len(found), how, len(found) - 1
-        )
+        n, how = len(found), f"mean over {len(found)} draws of the trained density"
+        measured = Measurement(float(found.mean()), float(found.std()) / n**0.5, "nat", n, how, n - 1)
         one = torch.ones(1, dtype=torch.float64)
         return NeuralRGMap(levels, 0 * one, one, free_energy=measured, symmetric=symmetric)
 
     def _trained(
-        self,
-        grid: Grid,
-        components: int,
-        loss: Callable[[tuple[Level, ...]], Tensor],
-        generator: torch.Generator,
+        self, grid: Grid, components: int, loss: Callable[[tuple[Level, ...]], Tensor], generator: torch.Generator
     ) -> tuple[Level, ...]:
         """Descend the loss by Adam's method, at a rate that falls to a tenth at the end."""
         fresh = new_levels(grid, components, hidden=self.hidden, depth=self.depth, generator=generator)

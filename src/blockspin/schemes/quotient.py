@@ -12,7 +12,7 @@ from torch import Tensor
 
 from blockspin.claims import Claims, Semigroup
 from blockspin.ensemble import Ensemble
-from blockspin.errors import ConfigError, NothingFoundError, StepNotPossibleError
+from blockspin.errors import NothingFoundError, StepNotPossibleError, check_between
 from blockspin.geometry import Unordered
 from blockspin.law import Source
 from blockspin.observables.covariance import moments
@@ -95,8 +95,7 @@ class Quotient(Scheme):
 
     def __post_init__(self):
         require_silent(self.silent)
-        if isinstance(self.level, bool) or not isinstance(self.level, int | float) or not 0 < self.level < 1:
-            raise ConfigError("level", self.level, "a number between 0 and 1.")
+        check_between("level", self.level, 0, 1)
 
     def fit(self, source: Source, *, generator: torch.Generator) -> ClusterMeanMap:
         """Return means over orbits of standardised sites."""

@@ -12,7 +12,7 @@ from torch.nn.functional import logsigmoid, softplus
 
 from blockspin.claims import Claims, Semigroup
 from blockspin.ensemble import Ensemble
-from blockspin.errors import ConfigError, MissingDependencyError, NothingFoundError, StepNotPossibleError
+from blockspin.errors import ConfigError, MissingDependencyError, NothingFoundError, StepNotPossibleError, check_whole
 from blockspin.geometry import Geometry, Unordered
 from blockspin.law import GaussianLaw, Source
 from blockspin.measurement import Measurement
@@ -161,8 +161,7 @@ class RestrictedBoltzmann(Scheme):
 
     def __post_init__(self):
         require_ratio(self.b)
-        if type(self.epochs) is not int or self.epochs < 1:
-            raise ConfigError("epochs", self.epochs, "an integer of at least 1.")
+        check_whole("epochs", self.epochs, 1)
         if isinstance(self.rate, bool) or not isinstance(self.rate, int | float) or not 0 < self.rate < float("inf"):
             raise ConfigError("rate", self.rate, "a positive number.")
 
@@ -209,7 +208,7 @@ def _trainer() -> Any:
         from sklearn.neural_network import BernoulliRBM
     except ImportError:
         raise MissingDependencyError(
-            "the scheme restricted-boltzmann needs scikit-learn, which is not installed", "Install blockspin[rbm]."
+            "the scheme restricted-boltzmann needs scikit-learn, which is not installed", "pip install 'blockspin[rbm]'"
         ) from None
     return BernoulliRBM
 

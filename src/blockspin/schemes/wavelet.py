@@ -179,7 +179,7 @@ def pywavelets() -> Any:
         import pywt
     except ImportError:
         raise MissingDependencyError(
-            "the wavelet scheme needs PyWavelets, which is not installed", "Install blockspin[wavelets]."
+            "the wavelet scheme needs PyWavelets, which is not installed", "pip install 'blockspin[wavelets]'"
         ) from None
     return pywt
 

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 from blockspin.ensemble import Ensemble
-from blockspin.errors import ConfigError
+from blockspin.errors import ConfigError, check_whole
 from blockspin.geometry import Grid
 from blockspin.sources._chains import chain_ensemble
 from blockspin.sources._metropolis import Metropolis
-from blockspin.sources._options import number, whole
+from blockspin.sources._options import number
 from blockspin.sources._random import numpy_generator
 from blockspin.sources._swendsen_wang import SwendsenWang
 from blockspin.sources._torus import Torus
@@ -40,12 +40,12 @@ class PeriodicIsing(Model):
     stretch: int = 0
 
     def __post_init__(self):
-        whole("side", self.side, 3)
+        check_whole("side", self.side, 3)
         number("coupling", self.coupling, 0.0)
         if self.algorithm not in ALGORITHMS:
             raise ConfigError("algorithm", self.algorithm, f"one of {', '.join(sorted(ALGORITHMS))}.")
         for field, least in (("chains", 1), ("burn_in", 0), ("sweeps", 1), ("stretch", 0)):
-            whole(field, getattr(self, field), least)
+            check_whole(field, getattr(self, field), least)
 
     @property
     def unit_length(self) -> int:

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from blockspin.ensemble import Ensemble
+from blockspin.errors import check_whole
 from blockspin.geometry import Unordered
 from blockspin.registry import register
 from blockspin.sources._chains import chain_ensemble
-from blockspin.sources._options import number, whole
+from blockspin.sources._options import number
 from blockspin.sources._random import instance_generator
 from blockspin.sources.base import PlantedModel, Truth
 
@@ -62,7 +63,7 @@ class AsymmetricSK(PlantedModel):
 
     def __post_init__(self):
         for field, least in (("sites", 2), ("chains", 1), ("burn_in", 0), ("stretch", 1), ("instance", 0)):
-            whole(field, getattr(self, field), least)
+            check_whole(field, getattr(self, field), least)
         number("beta", self.beta, 0.0)
         number("mean", self.mean)
         number("deviation", self.deviation, 0.0)

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from blockspin.ensemble import Ensemble
-from blockspin.errors import ConfigError
+from blockspin.errors import ConfigError, check_whole
 from blockspin.geometry import Tree
 from blockspin.law import GaussianLaw
 from blockspin.registry import register
-from blockspin.sources._options import number, whole
+from blockspin.sources._options import number
 from blockspin.sources._tree_field import tree_law, tree_samples
 from blockspin.sources.base import ExactModel, PlantedModel, Truth
 
@@ -52,8 +52,8 @@ class DysonGaussian(PlantedModel, ExactModel):
     mass: float = 1.75
 
     def __post_init__(self):
-        whole("branching", self.branching, 2)
-        whole("depth", self.depth, 1)
+        check_whole("branching", self.branching, 2)
+        check_whole("depth", self.depth, 1)
         number("mass", self.mass)
         if not 0 < self.strength < self.branching:
             raise ConfigError("strength", self.strength, f"a number between 0 and {self.branching}.")

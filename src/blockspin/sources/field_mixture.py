@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from blockspin.ensemble import Ensemble
+from blockspin.errors import check_between
 from blockspin.geometry import Grid
 from blockspin.registry import register
-from blockspin.sources._options import lattice, number, probability
+from blockspin.sources._options import lattice, number
 from blockspin.sources.base import PlantedModel, Truth
 from blockspin.sources.gaussian_field import GaussianField
 
@@ -51,7 +52,7 @@ class FieldMixture(PlantedModel):
         lattice("shape", self.shape)
         number("first_mass", self.first_mass, 1e-9)
         number("second_mass", self.second_mass, 1e-9)
-        probability("share", self.share)
+        check_between("share", self.share, 0, 1)
 
     def fields(self) -> tuple[GaussianField, GaussianField]:
         """Return the two fields."""

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from blockspin.ensemble import Ensemble
-from blockspin.errors import ConfigError, ShapeError
+from blockspin.errors import ConfigError, ShapeError, check_between, check_whole
 from blockspin.geometry import Chain
 from blockspin.law import MAX_CONFIGURATIONS, EnumeratedLaw
 from blockspin.registry import register
-from blockspin.sources._options import number, probability, stochastic, whole
+from blockspin.sources._options import number, stochastic
 from blockspin.sources.base import ExactModel, PlantedModel, Truth
 
 Matrix = tuple[tuple[float, ...], ...]
@@ -50,7 +50,7 @@ class HiddenMarkov(PlantedModel, ExactModel):
     window: int = 8
 
     def __post_init__(self):
-        whole("window", self.window, 1)
+        check_whole("window", self.window, 1)
         states = len(self.emissions[0]) if self.emissions else 0
         if states < 1 or any(len(T) != states or any(len(row) != states for row in T) for T in self.emissions):
             raise ConfigError("emissions", self.emissions, "square matrices of one size, one a symbol.")
@@ -83,7 +83,7 @@ class HiddenMarkov(PlantedModel, ExactModel):
             window: Symbols of a sample.
         """
         number("move", move, 0.0)
-        probability("fidelity", fidelity)
+        check_between("fidelity", fidelity, 0, 1)
         go = [[1 - 2 * move if i == j else move for j in range(3)] for i in range(3)]
         show = [[fidelity if x == j else (1 - fidelity) / 2 for j in range(3)] for x in range(3)]
         return cls(

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from blockspin.ensemble import Ensemble
-from blockspin.errors import ConfigError
+from blockspin.errors import ConfigError, check_whole
 from blockspin.geometry import Grid
 from blockspin.registry import register
 from blockspin.sources._chains import chain_ensemble
-from blockspin.sources._options import number, whole
+from blockspin.sources._options import number
 from blockspin.sources._random import numpy_generator
 from blockspin.sources.base import Model
 
@@ -76,14 +76,14 @@ class InteractingDimers(Model):
     stretch: int = 50
 
     def __post_init__(self):
-        whole("side", self.side, 4)
+        check_whole("side", self.side, 4)
         if self.side % 2:
             raise ConfigError("side", self.side, "an even integer: an odd number of sites has no covering.")
         number("temperature", self.temperature, 0.0)
         if self.temperature == 0:
             raise ConfigError("temperature", self.temperature, "a positive number.")
         for field, least in (("chains", 1), ("burn_in", 0), ("sweeps", 1), ("stretch", 1)):
-            whole(field, getattr(self, field), least)
+            check_whole(field, getattr(self, field), least)
 
     def sample(self, samples: int, *, generator: torch.Generator) -> Ensemble:
         """Draw samples of Markov chains; error bars must group neighbouring units together (``chain=True``)."""

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from blockspin.ensemble import Ensemble
+from blockspin.errors import check_whole
 from blockspin.geometry import Chain
 from blockspin.law import EnumeratedLaw, enumerate_law
 from blockspin.registry import register
-from blockspin.sources._options import number, whole
+from blockspin.sources._options import number
 from blockspin.sources.base import ExactModel
 
 
@@ -43,7 +44,7 @@ class IsingRing(ExactModel):
     field: float = 0.0
 
     def __post_init__(self):
-        whole("sites", self.sites, 2)
+        check_whole("sites", self.sites, 2)
         number("coupling", self.coupling)
         number("field", self.field)
 

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from blockspin.ensemble import Ensemble
+from blockspin.errors import check_whole
 from blockspin.geometry import Unordered
 from blockspin.registry import register
 from blockspin.sources._chains import chain_ensemble
-from blockspin.sources._options import number, whole
+from blockspin.sources._options import number
 from blockspin.sources._random import instance_generator
 from blockspin.sources.base import PlantedModel, Truth
 
@@ -61,7 +62,7 @@ class LatentDrivers(PlantedModel):
 
     def __post_init__(self):
         for field, least in (("sites", 2), ("latents", 1), ("chains", 1), ("stretch", 0), ("instance", 0)):
-            whole(field, getattr(self, field), least)
+            check_whole(field, getattr(self, field), least)
         number("bias", self.bias)
         number("strength", self.strength, 0.0)
         number("time", self.time, 0.1)

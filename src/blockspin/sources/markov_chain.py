@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from blockspin.ensemble import Ensemble
-from blockspin.errors import ConfigError, ShapeError
+from blockspin.errors import ConfigError, ShapeError, check_whole
 from blockspin.geometry import Chain
 from blockspin.law import MAX_CONFIGURATIONS, EnumeratedLaw
 from blockspin.registry import register
-from blockspin.sources._options import number, stochastic, whole
+from blockspin.sources._options import number, stochastic
 from blockspin.sources._random import instance_generator
 from blockspin.sources.base import ExactModel
 
@@ -50,8 +50,8 @@ class MarkovChain(ExactModel):
 
     def __post_init__(self):
         stochastic("matrix", self.matrix, len(self.matrix))
-        whole("window", self.window, 2)
-        whole("states", len(self.matrix), 2)
+        check_whole("window", self.window, 2)
+        check_whole("states", len(self.matrix), 2)
         if self.second_eigenvalue > 1 - 1e-9:
             raise ConfigError("matrix", self.matrix, "a chain that forgets: one eigenvalue of modulus 1.")
 
@@ -72,7 +72,7 @@ class MarkovChain(ExactModel):
         Where a block's state goes within the next block is drawn at random (``instance``), and may depend on it.
         """
         stochastic("blocks", blocks, len(blocks))
-        whole("size", size, 1)
+        check_whole("size", size, 1)
         n = len(blocks)
         within = torch.rand(n, size, n, size, dtype=torch.float64, generator=instance_generator(instance)) + 0.05
         within = within / within.sum(-1, keepdim=True)

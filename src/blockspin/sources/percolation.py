@@ -11,9 +11,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order
 
 from blockspin.ensemble import Ensemble
+from blockspin.errors import check_between, check_whole
 from blockspin.geometry import Unordered
 from blockspin.registry import register
-from blockspin.sources._options import probability, whole
 from blockspin.sources._random import numpy_generator
 from blockspin.sources.base import PlantedModel, Truth
 
@@ -59,9 +59,9 @@ class Percolation(PlantedModel):
     split: float = SPLIT
 
     def __post_init__(self):
-        whole("dimension", self.dimension, 1)
-        probability("new", self.new)
-        probability("split", self.split)
+        check_whole("dimension", self.dimension, 1)
+        check_between("new", self.new, 0, 1)
+        check_between("split", self.split, 0, 1)
 
     def sample_with_truth(self, samples: int, *, generator: torch.Generator) -> tuple[Ensemble, Truth]:
         """Grow ``samples`` points and lay them out."""

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from blockspin.ensemble import Ensemble
-from blockspin.errors import ConfigError
+from blockspin.errors import ConfigError, check_whole
 from blockspin.geometry import Grid
 from blockspin.registry import register
 from blockspin.sources._chains import chain_ensemble
-from blockspin.sources._options import number, whole
+from blockspin.sources._options import number
 from blockspin.sources._random import numpy_generator
 from blockspin.sources._torus import Torus
 from blockspin.sources.base import Model
@@ -63,13 +63,13 @@ class Phi4(Model):
 
     def __post_init__(self):
         for side in self.shape or (0,):
-            whole("shape", side, 3)
+            check_whole("shape", side, 3)
         number("hopping", self.hopping, 0.0)
         number("coupling", self.coupling, 0.0)
         if self.coupling == 0 and 2 * len(self.shape) * self.hopping >= 1:
             raise ConfigError("hopping", self.hopping, f"for a free field below {1 / (2 * len(self.shape)):.6g}.")
         for field, least in (("chains", 1), ("burn_in", 0), ("sweeps", 1), ("stretch", 0)):
-            whole(field, getattr(self, field), least)
+            check_whole(field, getattr(self, field), least)
 
     def sample(self, samples: int, *, generator: torch.Generator) -> Ensemble:
         """Draw samples of Markov chains; error bars must group neighbouring units together (``chain=True``)."""

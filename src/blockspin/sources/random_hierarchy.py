@@ -9,10 +9,9 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from blockspin.ensemble import Ensemble
-from blockspin.errors import ConfigError
+from blockspin.errors import ConfigError, check_whole
 from blockspin.geometry import Tree
 from blockspin.registry import register
-from blockspin.sources._options import whole
 from blockspin.sources._random import instance_generator
 from blockspin.sources.base import PlantedModel, Truth
 
@@ -56,8 +55,8 @@ class RandomHierarchy(PlantedModel):
 
     def __post_init__(self):
         for field, least in (("features", 2), ("synonyms", 1), ("branching", 2), ("depth", 1), ("classes", 2)):
-            whole(field, getattr(self, field), least)
-        whole("instance", self.instance, 0)
+            check_whole(field, getattr(self, field), least)
+        check_whole("instance", self.instance, 0)
         tuples = self.features**self.branching
         if self.synonyms * max(self.features if self.depth > 1 else 0, self.classes) > tuples:
             raise ConfigError("synonyms", self.synonyms, f"so few that there are at most {tuples} tuples a level.")

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from blockspin.ensemble import Ensemble
-from blockspin.errors import ConfigError
+from blockspin.errors import ConfigError, check_whole
 from blockspin.geometry import Unordered
 from blockspin.registry import register
-from blockspin.sources._options import number, whole
+from blockspin.sources._options import number
 from blockspin.sources._random import instance_generator
 from blockspin.sources.base import PlantedModel, Truth
 
@@ -55,7 +55,7 @@ class ToySuperposition(PlantedModel):
 
     def __post_init__(self):
         for field, least in (("sites", 2), ("features", 1), ("instance", 0)):
-            whole(field, getattr(self, field), least)
+            check_whole(field, getattr(self, field), least)
         number("noise", self.noise, 0.0)
         if not 0 < self.active <= 1:
             raise ConfigError("active", self.active, "a probability above 0.")

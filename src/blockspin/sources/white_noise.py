@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import torch
 
 from blockspin.ensemble import Ensemble
+from blockspin.errors import check_whole
 from blockspin.geometry import Grid
 from blockspin.law import GaussianLaw
 from blockspin.registry import register
-from blockspin.sources._options import lattice, number, whole
+from blockspin.sources._options import lattice, number
 from blockspin.sources.base import ExactModel
 
 
@@ -40,7 +41,7 @@ class WhiteNoise(ExactModel):
 
     def __post_init__(self):
         lattice("shape", self.shape)
-        whole("components", self.components, 1)
+        check_whole("components", self.components, 1)
         number("deviation", self.deviation, 0.0)
 
     def law(self) -> GaussianLaw:

@@ -18,28 +18,20 @@ from blockspin.engine.measure import measure
 from blockspin.engine.serial import Serial
 from blockspin.ensemble import Batch
 from blockspin.errors import ConfigError
-from blockspin.observables.base import Estimator, Monoid, State
+from blockspin.observables.base import Estimator, State, SumMonoid
 
 IN_TURN = Serial()
 
 
 @dataclass(frozen=True)
-class Total(Monoid):
+class Total(SumMonoid):
     """The weighted sum of a field over the samples. State: "total" float64 [sites, components]."""
 
-    def start(self) -> State:
-        """Return the empty state."""
-        return {}
-
-    def add(self, state: State, *batches: Batch) -> State:
-        """Add one batch."""
+    def part(self, *batches: Batch) -> State:
+        """Add up one batch."""
         (batch,) = batches
         weighted = batch.values.to(torch.float64) * batch.weights[:, None, None]
-        return self.merge(state, {"total": weighted.sum(0)}) if len(batch) else state
-
-    def merge(self, first: State, second: State) -> State:
-        """Merge two parts."""
-        return {"total": first["total"] + second["total"]} if first and second else first or second
+        return {"total": weighted.sum(0)}
 
 
 @dataclass(frozen=True)

@@ -23,14 +23,6 @@ def distinguishable(information: np.ndarray, data: float) -> np.ndarray:
     return data * np.asarray(information) >= 1
 
 
-def fixing_cost(information: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    r"""Return :math:`\frac12 e_i \delta_i^2`, in nats a datum: what moving each direction by delta costs, [k].
-
-    Exact where the model is a Gaussian of known variance and linear in its parameters. Source: berman2023.
-    """
-    return np.asarray(information) * np.asarray(shift) ** 2 / 2
-
-
 def averaging_cost(modes: int, data: float) -> float:
     """Return k / (2 T), in nats a datum: what the posterior's spread along k directions costs. Source: berman2023."""
     return modes / (2 * data)

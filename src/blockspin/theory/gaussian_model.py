@@ -53,18 +53,6 @@ def block_average_variance(shape: Sequence[int], mass: float, b: int, eta: float
     return float((spectrum(shape, mass, eta) * window).mean())
 
 
-def kept_variance(shape: Sequence[int], mass: float, b: int, eta: float = 0.0) -> float:
-    """Return the share of the variance in modes with every |k_a| < pi / b, ties at the edge not counted.
-
-    Dimensionless. Valid where no mode lies at the edge or where ties are integrated out. Source: wilson1974.
-    """
-    S = spectrum(shape, mass, eta)
-    inside = np.ones(())
-    for sites in shape:
-        inside = inside[..., None] * (np.abs(wave_numbers(sites)) < pi / b - 1e-12)
-    return float((S * inside).sum() / S.sum())
-
-
 def rank_exponent(dimension: int, eta: float = 0.0) -> float:
     """Return mu = (2 - eta) / d: covariance eigenvalues of a scale-free field fall as rank^-mu. Source: wilson1974."""
     return (2 - eta) / dimension

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import log, sqrt
+from math import log
 
 import numpy as np
 
@@ -41,16 +41,6 @@ def gaussian_threshold(rho: float) -> float:
     Source: chechik2005.
     """
     return 1 / rho**2
-
-
-def gaussian_weights(rho: Sequence[float], beta: float) -> list[float]:
-    r"""Return the factor alpha of each canonical variable of unit variance, to which unit noise is then added.
-
-    .. math:: \alpha_i^2 = \frac{\beta (1 - \lambda_i) - 1}{\lambda_i}, \qquad \lambda_i = 1 - \rho_i^2,
-
-    where it is positive, otherwise 0. Source: chechik2005.
-    """
-    return [sqrt(max(0.0, (beta * r**2 - 1) / (1 - r**2))) for r in rho]
 
 
 def gaussian_curve(rho: Sequence[float], beta: float) -> tuple[float, float]:
