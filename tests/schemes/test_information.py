@@ -20,13 +20,14 @@ from blockspin.schemes._blahut_arimoto import bottleneck, relevance_spectrum, ti
 from blockspin.schemes._canonical import canonical, chance_level
 from blockspin.schemes._frame import framed
 from blockspin.schemes._tables import informations, readings
+from blockspin.schemes.block_bottleneck import BlockBottleneck
 from blockspin.schemes.information_bottleneck import InformationBottleneck
 from blockspin.schemes.iterative_bottleneck import IterativeBottleneck
 from blockspin.schemes.rsmi import Rsmi
 from blockspin.schemes.rsmi_gaussian import RsmiGaussian
 from blockspin.schemes.rsmi_infonce import RsmiInfonce
 
-BLOCKED = (Rsmi(), RsmiGaussian(), RsmiInfonce(), IterativeBottleneck())
+BLOCKED = (Rsmi(), RsmiGaussian(), RsmiInfonce(), IterativeBottleneck(), BlockBottleneck())
 
 
 def normal(samples, sites, components=1, seed=0):
