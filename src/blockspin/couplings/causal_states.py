@@ -19,6 +19,7 @@ from blockspin.measurement import Measurement
 from blockspin.observables.base import State
 from blockspin.registry import register
 
+
 @register
 @dataclass(frozen=True)
 class CausalStates(Coupling):

@@ -75,7 +75,10 @@ class Closure(Coupling):
         "causal_gap": "nat",
         "computational_gap": "nat",
     }
-    left_out: ClassVar[tuple[str, ...]] = ("memory of the groups beyond the past", "what symbols tell beyond the groups")
+    left_out: ClassVar[tuple[str, ...]] = (
+        "memory of the groups beyond the past",
+        "what symbols tell beyond the groups",
+    )
     groups: tuple[int, ...] = (0, 1)
     past: int = 1
     level: float = 0.001
@@ -87,7 +90,9 @@ class Closure(Coupling):
         if type(self.past) is not int or self.past < 1:
             raise ConfigError("past", self.past, "a whole number of at least 1.")
         if len(self.groups) ** (self.past + 1) > WORDS:
-            raise ConfigError("past", self.past, f"one that leaves at most {WORDS} words of {len(self.groups)} symbols.")
+            raise ConfigError(
+                "past", self.past, f"one that leaves at most {WORDS} words of {len(self.groups)} symbols."
+            )
         if not 0 < self.level < 1:
             raise ConfigError("level", self.level, "a number between 0 and 1.")
 
@@ -129,7 +134,9 @@ class Closure(Coupling):
         parts = [self._counts(part) for part in (fitted, held_out)]
         own = self._of_groups(parts[0] + parts[1])
         share = own / np.maximum(own.sum(1, keepdims=True), 1e-300)
-        misfit, rows = deviance(np.concatenate([self._next_groups(part) for part in parts]), np.tile(share[self._group_past], (2, 1)))
+        misfit, rows = deviance(
+            np.concatenate([self._next_groups(part) for part in parts]), np.tile(share[self._group_past], (2, 1))
+        )
         dof = rows - deviance(own, share)[1]  # less the shares, which are fitted on the very words
         seen = float(own.sum())
         score = Measurement(misfit / 2 / seen, (2 * dof) ** 0.5 / 2 / seen, "nat", seen, "deviance, chi-squared")

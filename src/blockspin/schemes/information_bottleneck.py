@@ -18,6 +18,7 @@ from blockspin.schemes._canonical import canonical, require_price, worth_keeping
 from blockspin.schemes._correlation import independent_units
 from blockspin.schemes.base import LiftingMap, Scheme
 
+
 @dataclass(frozen=True, eq=False)
 class BottleneckMap(LiftingMap):
     """Weighted canonical variables.

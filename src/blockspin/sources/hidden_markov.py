@@ -39,6 +39,13 @@ class HiddenMarkov(PlantedModel, ExactModel):
     Raises:
         ConfigError: If an option cannot be used.
 
+    Do not trust when:
+        ``beliefs`` are taken for what a finite window shows: the first of them is stationary, so that processes which
+        synchronise slowly (the even process) differ from those of a long past.
+
+    Source:
+        crutchfield1989.
+
     Example:
         >>> round(float(HiddenMarkov.even().law().weights.sum()), 12)
         1.0

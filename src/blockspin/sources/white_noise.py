@@ -27,6 +27,12 @@ class WhiteNoise(ExactModel):
     Raises:
         ConfigError: If an option cannot be used.
 
+    Do not trust when:
+        Nothing but its scale: every site is exactly independent, and what is found in it is a false alarm.
+
+    Source:
+        wilson1974 for the trivial fixed point that it is.
+
     Example:
         >>> WhiteNoise(shape=(4, 4)).sample(3, generator=torch.Generator().manual_seed(0)).values.shape
         torch.Size([3, 16, 1])
