@@ -99,7 +99,7 @@ class BlockBottleneck(Scheme):
         linear=True,
         symmetries=("translation", "sign", "scale"),
         gauge="sign",
-        exceptions={"rotation": "like components have equal correlations, and rounding decides how their variables mix"},
+        exceptions={"rotation": "like components have equal correlations: rounding decides how their variables mix"},
     )
     b: int = 2
     buffer: int = 1
