@@ -39,7 +39,7 @@ def test_groups_that_do_not_lump_are_open_in_every_sense():
     gaps = [numbers(Closure(groups=BAD, past=past), law)["gap"] for past in (1, 2, 3)]
     assert gaps[0] > gaps[1] > gaps[2] > 0.05  # longer pasts of the groups tell more, never all
     found = numbers(Closure(groups=BAD, past=2), law)
-    expected = markov.told_by_states(markov.LUMPABLE, np.array(BAD))
+    expected = markov.group_past_given_state(markov.LUMPABLE, np.array(BAD))
     assert found["computational_gap"] == pytest.approx(expected, abs=ROUNDING)
     assert found["causal_gap"] > 0.5
 

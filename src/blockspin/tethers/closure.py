@@ -67,7 +67,7 @@ def _notions() -> Iterator[Row]:
     for about, law, group, past, expected in (
         ("{0,1} {2,3}", four, (0, 0, 1, 1), 2, {"gap": 0.0, "causal_gap": 0.0, "computational_gap": 0.0}),
         ("{0,2} {1,3}", four, bad, 1, {"gap": fine - coarse}),
-        ("{0,2} {1,3}", four, bad, 2, {"computational_gap": markov.told_by_states(markov.LUMPABLE, bad)}),
+        ("{0,2} {1,3}", four, bad, 2, {"computational_gap": markov.group_past_given_state(markov.LUMPABLE, bad)}),
         ("driven unseen", driven, seen, 2, {"gap": log(2), "causal_gap": log(2), "computational_gap": 0.0}),
     ):
         found = evaluate(closure(groups=tuple(int(g) for g in group), past=past), law)

@@ -49,9 +49,9 @@ def closure(T: np.ndarray, group: np.ndarray) -> tuple[float, float]:
 def unseen_driver() -> tuple[np.ndarray, np.ndarray]:
     """Return a chain of four states (z, w) and the group z of each: z' = w, and w' is a fair coin.
 
-    Seen alone z is a fair coin, so that it has one causal state, a group of any; but the states know z' beforehand:
-    I(X ; Z') = ln 2, I(Z ; Z') = 0. It is computationally closed and neither informationally nor causally. Exact.
-    Source: rosas2024 for the notions.
+    Seen alone z is a fair coin of a single causal state; but the states know z' beforehand, I(X ; Z') = ln 2 and
+    I(Z ; Z') = 0. The groups are computationally closed, and neither informationally nor causally. Exact. Source:
+    rosas2024 for the notions.
     """
     T = np.zeros((4, 4))
     for z in range(2):
@@ -60,12 +60,12 @@ def unseen_driver() -> tuple[np.ndarray, np.ndarray]:
     return T, np.array([0, 0, 1, 1])
 
 
-def told_by_states(T: np.ndarray, group: np.ndarray) -> float:
-    r"""Return :math:`H(Z_{t-1}, Z_t | X_t)` in nats: what a state leaves open of the present and the last group.
+def group_past_given_state(T: np.ndarray, group: np.ndarray) -> float:
+    r"""Return :math:`H(Z_{t-1}, Z_t | X_t)` in nats: what a state leaves open of the last two groups.
 
-    The groups' causal states where pasts of two steps have all different futures; the states', where no two rows of T
-    are equal, are the states themselves, so that it is the entropy of the former given the latter: 0 for none but
-    groups that the state tells backwards. Exact for an irreducible chain. Source: rosas2024 for the notion.
+    Where no two rows of T are equal the states are causal states; where all pasts of two groups have different futures
+    so are these pasts, of the groups. It is then the entropy of the causal states of the groups given those of the
+    chain, 0 where groups are computationally closed. Exact for an irreducible chain. Source: rosas2024 for the notion.
     """
     pi = stationary(T)
     before = np.eye(int(group.max()) + 1)[group].T @ (pi[:, None] * T) / pi  # p(Z_{t-1} | X_t), by Bayes' rule

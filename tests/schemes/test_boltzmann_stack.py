@@ -1,0 +1,50 @@
+"""A stack of restricted Boltzmann machines on 40 x 40 spins: hidden units find blocks of a lattice nobody told them of."""
+
+import pytest
+import torch
+
+from blockspin.flows.iterate import iterate
+from blockspin.flows.rescaling import no_rescaling
+from blockspin.geometry import Unordered
+from blockspin.registry import member
+from blockspin.schemes.restricted_boltzmann import RestrictedBoltzmann
+
+SIDE = 40
+K = 0.408
+"""The coupling of mehta2014, a little above the critical temperature."""
+RADIUS = 5
+
+
+def within_disk(fields: torch.Tensor) -> torch.Tensor:
+    """Return the share of each receptive field's squared weight within the disk that holds most of it, [units]."""
+    gap = torch.arange(SIDE).minimum(SIDE - torch.arange(SIDE))
+    disk = (gap[:, None] ** 2 + gap**2 <= RADIUS**2).to(torch.float64)
+    energy = fields.square().reshape(-1, SIDE, SIDE)
+    held = torch.fft.ifft2(torch.fft.fft2(energy) * torch.fft.fft2(disk)).real.flatten(1).amax(1)
+    return held / energy.sum((1, 2))
+
+
+def test_the_share_within_a_disk_is_that_of_what_is_known():
+    block = torch.zeros(1, SIDE, SIDE, dtype=torch.float64)
+    block[0, -2:, :2] = block[0, 10, 10] = 1.0
+    assert float(within_disk(block.flatten(1))) == pytest.approx(4 / 5)
+    flat = torch.ones(1, SIDE * SIDE, dtype=torch.float64)
+    assert float(within_disk(flat)) == pytest.approx(81 / SIDE**2)
+
+
+@pytest.mark.slow
+def test_hidden_units_of_a_stack_are_local_blocks():
+    """Two layers, 1600 - 400 - 100, trained without a word about who is near whom, against shuffled pixels."""
+    spins = member("sources", "ising-square")(side=SIDE, coupling=K).sample(
+        4000, generator=torch.Generator().manual_seed(0)
+    )
+    unordered = spins.with_values(spins.values, Unordered(SIDE**2))
+    scheme = RestrictedBoltzmann(b=4, epochs=20, rate=0.01)
+    flow = iterate(unordered, scheme, generator=torch.Generator().manual_seed(1), steps=2, rescaling=no_rescaling)
+    assert [scale.ensemble.geometry.sites for scale in flow] == [1600, 400, 100], flow.ended
+    fields = torch.eye(SIDE**2, dtype=torch.float64)
+    shuffled = torch.randperm(SIDE**2, generator=torch.Generator().manual_seed(2))
+    for scale in flow[1:]:
+        fields = scale.map.weights @ fields  # of a unit of this layer, on the pixels
+        found, control = within_disk(fields), within_disk(fields[:, shuffled])
+        print(scale.label, found.mean(), found.std(), found.min(), control.mean(), control.max(), scale.map.gain)
