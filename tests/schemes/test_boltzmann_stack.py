@@ -1,4 +1,4 @@
-"""A stack of restricted Boltzmann machines on 40 x 40 spins: hidden units find blocks of a lattice nobody told them of."""
+"""A stack of restricted Boltzmann machines on 40 x 40 spins: hidden units find blocks of a lattice unknown to them."""
 
 import pytest
 import torch
