@@ -34,7 +34,11 @@ def test_the_share_within_a_disk_is_that_of_what_is_known():
 
 @pytest.mark.slow
 def test_hidden_units_of_a_stack_are_local_blocks():
-    """Two layers, 1600 - 400 - 100, trained without a word about who is near whom, against shuffled pixels."""
+    """Two layers, 1600 - 400 - 100, trained without a word about who is near whom, against shuffled pixels.
+
+    On average a unit is more local than the most local of the shuffled ones. mehta2014 sparsify weights by their L1
+    norm besides, which the trainer of scikit-learn has no option for: their blocks are sharper.
+    """
     spins = member("sources", "ising-square")(side=SIDE, coupling=K).sample(
         4000, generator=torch.Generator().manual_seed(0)
     )
@@ -47,4 +51,5 @@ def test_hidden_units_of_a_stack_are_local_blocks():
     for scale in flow[1:]:
         fields = scale.map.weights @ fields  # of a unit of this layer, on the pixels
         found, control = within_disk(fields), within_disk(fields[:, shuffled])
-        print(scale.label, found.mean(), found.std(), found.min(), control.mean(), control.max(), scale.map.gain)
+        # seen: 0.129 and 0.147 on average, shuffled 0.072 and 0.066; the whole lattice alike would be 0.051
+        assert float(found.mean()) > float(control.max())
