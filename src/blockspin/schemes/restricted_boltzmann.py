@@ -113,10 +113,9 @@ class RestrictedBoltzmann(Scheme):
     and the step is exact where sum_h e^T = 1 for every v. A hidden unit counts as up where its log-odds W v + b are
     above their mean on the fit half, so that the next machine again sees binary sites, all of which vary; a unit that
     is seldom up has a most probable state that never varies. Training is by persistent contrastive divergence, as
-    scikit-learn does it, which has no penalty on weights; mehta2014 sparsify them by their L1 norm. Without it two layers
-    (b = 4, rate = 0.01) on 40 x 40 spins near criticality still become local, though the machine knows no lattice: a
-    disk of 5 % of the sites holds 13 % and 15 % of a unit's squared weight on average, 7 % where sites are shuffled.
-
+    scikit-learn does it, without the L1 penalty by which mehta2014 sparsify weights. Two layers (b = 4, rate = 0.01) on
+    40 x 40 spins near criticality become local all the same, though the machine knows no lattice: a disk of 5 % of the
+    sites holds 13 % and 15 % of a unit's squared weight on average, 7 % where sites are shuffled.
     A fifth of the units is held out; the map's ``gain`` says how much better the machine predicts a site from the
     others there than independent sites do, and without such a gain the step is refused.
 
