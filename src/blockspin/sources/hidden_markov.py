@@ -40,8 +40,8 @@ class HiddenMarkov(PlantedModel, ExactModel):
         ConfigError: If an option cannot be used.
 
     Do not trust when:
-        ``beliefs`` are taken for what a finite window shows: the first of them is stationary, so that processes which
-        synchronise slowly (the even process) differ from those of a long past.
+        Beliefs are taken for those of the whole past: they are those of an observer of the window alone, stationary
+        before its first symbol, so that a process that synchronises slowly looks less known than it is.
 
     Source:
         crutchfield1989.

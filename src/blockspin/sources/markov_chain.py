@@ -38,8 +38,8 @@ class MarkovChain(ExactModel):
         ConfigError: If an option cannot be used.
 
     Do not trust when:
-        Windows are shorter than the correlation length: they are drawn stationary, but averages over one of them are
-        not.
+        Windows are shorter than the correlation length: each is begun in the stationary state, but an average over one
+        of them is then far from that of the chain.
 
     Source:
         kemeny1960.

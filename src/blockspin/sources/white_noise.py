@@ -28,7 +28,8 @@ class WhiteNoise(ExactModel):
         ConfigError: If an option cannot be used.
 
     Do not trust when:
-        Nothing but its scale: every site is exactly independent, and what is found in it is a false alarm.
+        It is the only null that is asked: fields of real data have tails and correlations that it lacks, and what is
+        quiet here may still see in them what is not there.
 
     Source:
         wilson1974 for the trivial fixed point that it is.
