@@ -102,7 +102,7 @@ class MajorityRule(Scheme):
         if isinstance(source, GaussianLaw) or bool((source.values.abs() != 1).any()):
             raise StepNotPossibleError(
                 "the majority rule needs values of -1 and +1",
-                "Take the sign of the field first, or use block-average (lattices) or correlation-pairing (unordered sites).",
+                "Take the sign of the field, or use block-average (lattices) or correlation-pairing (unordered sites).",
             )
         return MajorityRuleMap(self.b, source.geometry.blocks(self.b).members)
 
