@@ -28,7 +28,7 @@ class SwendsenTether(Tether):
     source = "swendsen1979"
     schemes = ("majority-rule",)
     fast: ClassVar[bool] = False
-    minutes: ClassVar[float] = 0.6
+    minutes: ClassVar[float] = 0.7
 
     def rows(self) -> Iterator[Row]:
         """Yield y_t, y_h and U4; tolerances cover truncation and finite size, which exceed the sampling error."""
