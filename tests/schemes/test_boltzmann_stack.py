@@ -34,22 +34,22 @@ def test_the_share_within_a_disk_is_that_of_what_is_known():
 
 @pytest.mark.slow
 def test_hidden_units_of_a_stack_are_local_blocks():
-    """Two layers, 1600 - 400 - 100, trained without a word about who is near whom, against shuffled pixels.
+    """The layers of mehta2014, trained without a word about who is near whom, against shuffled pixels.
 
-    On average a unit is more local than the most local of the shuffled ones. mehta2014 sparsify weights by their L1
-    norm besides, which the trainer of scikit-learn has no option for: their blocks are sharper.
+    Each unit is more local than the most local of the shuffled ones. mehta2014 sparsify weights by their L1 norm
+    besides, for which the trainer of scikit-learn has no option.
     """
     spins = member("sources", "ising-square")(side=SIDE, coupling=K).sample(
-        4000, generator=torch.Generator().manual_seed(0)
+        8000, generator=torch.Generator().manual_seed(0)
     )
     unordered = spins.with_values(spins.values, Unordered(SIDE**2))
-    scheme = RestrictedBoltzmann(b=4, epochs=20, rate=0.01)
-    flow = iterate(unordered, scheme, generator=torch.Generator().manual_seed(1), steps=2, rescaling=no_rescaling)
-    assert [scale.ensemble.geometry.sites for scale in flow] == [1600, 400, 100], flow.ended
+    scheme = RestrictedBoltzmann(b=4, epochs=10, rate=0.01)
+    flow = iterate(unordered, scheme, generator=torch.Generator().manual_seed(1), steps=3, rescaling=no_rescaling)
+    assert [scale.ensemble.geometry.sites for scale in flow] == [1600, 400, 100, 25], flow.ended
     fields = torch.eye(SIDE**2, dtype=torch.float64)
     shuffled = torch.randperm(SIDE**2, generator=torch.Generator().manual_seed(2))
     for scale in flow[1:]:
         fields = scale.map.weights @ fields  # of a unit of this layer, on the pixels
         found, control = within_disk(fields), within_disk(fields[:, shuffled])
-        # seen: 0.129 and 0.147 on average, shuffled 0.072 and 0.066; the whole lattice alike would be 0.051
-        assert float(found.mean()) > float(control.max())
+        # seen on average: 0.191(2), 0.260(7), 0.196(9); shuffled 0.07, at most 0.10; all pixels alike would give 0.051
+        assert float(found.min()) > float(control.max())
