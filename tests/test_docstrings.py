@@ -52,6 +52,14 @@ def test_every_source_is_cited_somewhere():
     assert sorted(set(entries()) - set(re.findall(r"\b[a-z]+\d{4}[a-z]?\b", text))) == []
 
 
+@pytest.mark.parametrize("family", ["sources", "observables", "couplings"])
+def test_members_from_the_literature_say_when_not_to_trust_them_and_whose_they_are(family):
+    for name, cls in members(family).items():
+        if cls.source and cls.__module__.startswith("blockspin."):
+            found = re.findall(r"^    (Do not trust when|Source):$", cls.__doc__ or "", re.MULTILINE)
+            assert found == ["Do not trust when", "Source"], name
+
+
 @pytest.mark.parametrize("name", members("schemes"))
 def test_docstring_of_a_scheme_has_its_parts_in_order(name):
     doc = members("schemes")[name].__doc__ or ""

@@ -1,5 +1,6 @@
 """Every scheme of the registry on real data: it runs, or says by name why it cannot and what to do."""
 
+import json
 import os
 import subprocess
 import sys
@@ -58,6 +59,15 @@ def silent(name: str) -> dict[str, float]:
     return {"silent": 1e-12} if "silent" in known else {}
 
 
+def unknown(folder: Path) -> list[str]:
+    """Return the numbers of the answers of a run that are no number, or have no error."""
+    answers = json.loads((folder / "answers.json").read_text(encoding="utf-8"))["answers"]
+    numbers = {name: number for answer in answers for name, number in answer["numbers"].items()}
+    assert numbers
+    held = {name: np.ravel(np.array([number["value"], number["error"]], float)) for name, number in numbers.items()}
+    return [name for name, both in held.items() if not np.isfinite(both).all()]
+
+
 def run(name: str, *options: str, cwd: Path) -> None:
     """Finish with a report, or with one named sentence that holds a remedy and no trace of an error nobody named."""
     given = [part for key, value in silent(name).items() for part in (f"--scheme.{key}", str(value))]
@@ -73,6 +83,7 @@ def run(name: str, *options: str, cwd: Path) -> None:
     assert "Traceback" not in done.stderr, done.stderr
     if done.returncode == 0:
         assert (cwd / "out" / "report.html").is_file()
+        assert unknown(cwd / "out") == []
         return
     assert done.returncode == 2, done.stderr
     (message,) = [line for line in done.stderr.splitlines() if line.startswith("blockspin: ")]

@@ -249,7 +249,8 @@ class Unordered(Geometry):
         """Refuse: there is nothing to tile by."""
         raise GeometryError(
             "unordered sites have no neighbours to make blocks of",
-            "Use a scheme that finds its own: correlation-pairing, principal-modes.",
+            "Use a scheme that finds its own (correlation-pairing, principal-modes), or read what has neighbours: the "
+            "representation windows is a chain of positions.",
         )
 
     def distances(self) -> Tensor:

@@ -122,12 +122,14 @@ CUBIC = {  # every product of the operator, as vectors; the lattice makes the re
     "spin": 1,
     "corner of three": 12,
     "three in a row": 3,
+    "three of a diamond": 12,
+    "cross of five": 3,
 }
 
 
 def test_operators_of_the_cubic_lattice_have_all_their_orientations():
     up = torch.ones(2, 64)
-    counts = {"even": 5, "odd": 3}
+    counts = {"even": 5, "odd": 5}
     values = operator_values(Ensemble.of(up, Grid((4, 4, 4))).batch, Grid((4, 4, 4)), counts)
     names = [name for sector in ("even", "odd") for name in operator_names(3, sector)]
     assert dict(zip(names, (values[0] / 64).tolist(), strict=True)) == CUBIC
@@ -144,7 +146,7 @@ def test_open_edges_leave_out_what_would_reach_beyond_them(shape):
     generator = torch.Generator().manual_seed(1)
     field = torch.randn(3, *shape, dtype=torch.float64, generator=generator)
     padded = torch.nn.functional.pad(field, (0, 4) * len(shape))
-    counts = {"even": 4, "odd": 3}
+    counts = {"even": 4, "odd": 5}
     wide = Grid(tuple(padded.shape[1:]))
     expected = operator_values(Ensemble.of(padded.reshape(3, -1)).batch, wide, counts, real=True)
     found = operator_values(Ensemble.of(field.reshape(3, -1)).batch, Grid(shape, False), counts, real=True)

@@ -20,13 +20,15 @@ from blockspin.schemes._blahut_arimoto import bottleneck, relevance_spectrum, ti
 from blockspin.schemes._canonical import canonical, chance_level
 from blockspin.schemes._frame import framed
 from blockspin.schemes._tables import informations, readings
+from blockspin.schemes.block_bottleneck import BlockBottleneck
 from blockspin.schemes.information_bottleneck import InformationBottleneck
 from blockspin.schemes.iterative_bottleneck import IterativeBottleneck
 from blockspin.schemes.rsmi import Rsmi
 from blockspin.schemes.rsmi_gaussian import RsmiGaussian
 from blockspin.schemes.rsmi_infonce import RsmiInfonce
+from blockspin.sources.gaussian_field import GaussianField
 
-BLOCKED = (Rsmi(), RsmiGaussian(), RsmiInfonce(), IterativeBottleneck())
+BLOCKED = (Rsmi(), RsmiGaussian(), RsmiInfonce(), IterativeBottleneck(), BlockBottleneck())
 
 
 def normal(samples, sites, components=1, seed=0):
@@ -192,6 +194,33 @@ def test_a_gaussian_field_is_read_the_same_from_law_and_samples():
     assert abs(exact.information - coarse.information) < 0.02
     back = coarse.values(coarse.lift(coarse.values(drawn.values)))
     torch.testing.assert_close(back, coarse.values(drawn.values), rtol=0, atol=1e-5)
+
+
+def test_blocks_of_a_square_lattice_keep_one_variable_after_another_as_the_price_falls():
+    """Against the generalised eigenproblem of one block; the sum of a block comes first, and is the best of all."""
+    law = GaussianField(shape=(8, 8), mass=0.5).law()
+    frame = framed(law.geometry, 2, 1, 1)
+    block, ring = frame.visible[0], frame.environment[0]
+    C = law.covariance.to(torch.float64)
+    told = C[block][:, ring] @ torch.linalg.solve(C[ring][:, ring], C[ring][:, block])
+    shared = torch.linalg.eigvals(torch.linalg.solve(C[block][:, block], told)).real.sort(descending=True).values
+    kept = []
+    for beta in [1.01 / float(shared[0]), 1.01 / float(shared[2]), 0.99 / float(shared[3])]:
+        coarse = BlockBottleneck(b=2, beta=beta).fit(law, generator=torch.Generator())
+        kept.append(coarse.filters.shape[1])
+        rho = shared[beta * shared > 1]
+        signal = (beta * rho - 1) / (1 - rho)
+        cost = float(torch.log1p(signal).sum() / 2)
+        assert coarse.cost == pytest.approx(cost, abs=1e-9)
+        assert coarse.relevant == pytest.approx(cost - float((beta * rho).log().sum() / 2), abs=1e-9)
+        assert coarse.coarse(law.geometry) == Grid((4, 4), spacing=2.0)
+    assert kept == [1, 3, 3]
+    first = BlockBottleneck(b=2, beta=1.01 / float(shared[0])).fit(law, generator=torch.Generator()).filters[:, 0]
+    torch.testing.assert_close(first, first.mean().expand(4), rtol=1e-6, atol=0)
+    with pytest.raises(NothingFoundError, match="threshold"):
+        BlockBottleneck(b=2, beta=0.99 / float(shared[0])).fit(law, generator=torch.Generator())
+    with pytest.raises(StepNotPossibleError, match="all 4 values"):
+        BlockBottleneck(b=2, beta=1.01 / float(shared[3])).fit(law, generator=torch.Generator())
 
 
 def test_more_modes_than_are_beyond_chance_are_refused():

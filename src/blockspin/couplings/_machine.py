@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import chdtrc
 
-from blockspin.errors import FitFailedError
+from blockspin.errors import FitFailedError, TooFewSamplesError
 
 EQUAL = 1e-9
 """Probabilities of a law that differ by less are equal."""
+LEAST = 5.0
+"""Occurrences that chance must give a symbol after the rarest past for a chi-squared test to hold (Cochran's rule)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +30,23 @@ class Machine:
     emission: np.ndarray
     following: np.ndarray
     weight: np.ndarray
+
+
+def require_frequent(counts: np.ndarray, past: int) -> None:
+    """Refuse counts [pasts, symbols] of pasts that are too long for the samples to be tested.
+
+    Raises:
+        TooFewSamplesError: If the rarest past is too rare.
+    """
+    often = counts.sum(1)
+    symbol = counts.sum(0) / counts.sum()
+    need = LEAST / float(symbol[symbol > 0].min())
+    rarest = float(often[often > 0].min())
+    if rarest < need:
+        raise TooFewSamplesError(
+            f"the rarest past of {past} symbols occurs {rarest:.0f} times, and {need:.0f} are needed",
+            f"Give about {need / rarest:.0f} times the samples, or a shorter past.",
+        )
 
 
 def grouped(counts: np.ndarray, level: float) -> np.ndarray:

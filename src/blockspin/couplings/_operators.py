@@ -31,10 +31,17 @@ _RING: Table = {
         "spin": (((0,),),),
         "three in a row": (((0,), (1,), (2,)),),
         "two and one": (((0,), (1,), (3,)), ((0,), (2,), (3,))),
+        "every other of five": (((0,), (2,), (4,)),),
+        "five in a row": (((0,), (1,), (2,), (3,), (4,)),),
     },
 }
 
 _CORNERS: tuple[Pattern, ...] = tuple(((0, 0), (0, i), (j, 0)) for i in (1, -1) for j in (1, -1))
+
+_DIAMONDS: tuple[Pattern, ...] = (  # three of the four neighbours of a site
+    *(((0, 0), (0, 2), (i, 1)) for i in (1, -1)),
+    *(((0, 0), (2, 0), (1, i)) for i in (1, -1)),
+)
 
 _SQUARE: Table = {
     "even": {
@@ -47,6 +54,8 @@ _SQUARE: Table = {
         "spin": (((0, 0),),),
         "corner of three": _CORNERS,
         "three in a row": (((0, 0), (0, 1), (0, 2)), ((0, 0), (1, 0), (2, 0))),
+        "three of a diamond": _DIAMONDS,
+        "cross of five": (((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0)),),
     },
 }
 
@@ -63,6 +72,7 @@ def _cubic() -> Table:
     """Return the operators of the simple cubic lattice, each with all its orientations."""
     here, axes = _along(), range(3)
     planes = list(combinations(axes, 2))
+    turns = [(a, b) for a in axes for b in axes if a != b]
     signs = list(product((1, -1), repeat=2))
     return {
         "even": {
@@ -76,6 +86,10 @@ def _cubic() -> Table:
             "spin": ((here,),),
             "corner of three": tuple((here, _along((a, i)), _along((b, j))) for a, b in planes for i, j in signs),
             "three in a row": tuple((here, _along((a, 1)), _along((a, 2))) for a in axes),
+            "three of a diamond": tuple(
+                (here, _along((a, 2)), _along((a, 1), (b, i))) for a, b in turns for i in (1, -1)
+            ),
+            "cross of five": tuple((here, *(_along((a, i)) for a in plane for i in (1, -1))) for plane in planes),
         },
     }
 

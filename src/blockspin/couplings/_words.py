@@ -10,6 +10,9 @@ from blockspin.ensemble import Batch
 from blockspin.errors import ShapeError
 from blockspin.observables.base import State, SumMonoid, weights_of
 
+WORDS = 2**16
+"""Most words whose numbers are kept."""
+
 
 @dataclass(frozen=True)
 class WordCounts(SumMonoid):

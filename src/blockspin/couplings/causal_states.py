@@ -11,17 +11,13 @@ import torch
 from scipy.special import chdtrc
 from torch import Tensor
 
-from blockspin.couplings._machine import EQUAL, Machine, deviance, entropies, grouped, machine_of
-from blockspin.couplings._words import WordCounts
+from blockspin.couplings._machine import EQUAL, Machine, deviance, entropies, grouped, machine_of, require_frequent
+from blockspin.couplings._words import WORDS, WordCounts
 from blockspin.couplings.base import Coupling, Goodness
 from blockspin.errors import ConfigError, TooFewSamplesError, check_between, check_whole
 from blockspin.measurement import Measurement
 from blockspin.observables.base import State
 from blockspin.registry import register
-
-WORDS = 2**16
-LEAST = 5.0
-"""Occurrences that chance must give a symbol after the rarest past for a chi-squared test to hold (Cochran's rule)."""
 
 
 @register
@@ -106,7 +102,7 @@ class CausalStates(Coupling):
         counts = self._counts(state)
         exact = abs(float(state["weight"]) - 1) < EQUAL  # a law: its weights are probabilities
         if not exact:
-            self._check(counts)
+            require_frequent(counts, self.past)
         label = grouped(counts, 0.0 if exact else self.level)
         return machine_of(counts, self._told(label, counts.sum(1)), EQUAL if exact else self.level)
 
@@ -134,18 +130,6 @@ class CausalStates(Coupling):
         if not state:
             raise TooFewSamplesError("there is no sample", "Give more samples.")
         return state["counts"].numpy().reshape(-1, self.symbols)
-
-    def _check(self, counts: np.ndarray) -> None:
-        """Refuse pasts that are too long for the samples."""
-        often = counts.sum(1)
-        symbol = counts.sum(0) / counts.sum()
-        need = LEAST / float(symbol[symbol > 0].min())
-        rarest = float(often[often > 0].min())
-        if rarest < need:
-            raise TooFewSamplesError(
-                f"the rarest past of {self.past} symbols occurs {rarest:.0f} times, and {need:.0f} are needed",
-                f"Give about {need / rarest:.0f} times the samples, or a shorter past.",
-            )
 
     def _told(self, label: np.ndarray, often: np.ndarray) -> np.ndarray:
         """Return the labels, -1 for pasts of groups without a member whose last symbols but for the first tell it."""

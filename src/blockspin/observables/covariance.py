@@ -105,6 +105,14 @@ class Covariance(OfMoments):
 
     Quantities: "spectrum" [D] eigenvalues in descending order, "variance" (trace), "mean_square" (squared norm of the
     mean field over D).
+
+    Do not trust when:
+        Samples are not many times the dimension D: eigenvalues are then spread about the true ones, the large too
+        large and the small too small (marchenko1967), whatever their error bars; "variance" has no such bias. Samples
+        of one unit count as several in the spectrum, not in the errors.
+
+    Source:
+        chan1983 for the sums.
     """
 
     name = "covariance"
@@ -112,7 +120,11 @@ class Covariance(OfMoments):
     units = {"spectrum": "field^2", "variance": "field^2", "mean_square": "field^2"}
 
     def value(self, state: State) -> dict[str, Tensor]:
-        """Diagonalise."""
+        """Diagonalise.
+
+        Raises:
+            TooFewSamplesError: If there are fewer than two samples.
+        """
         covariance = estimated(state)
         spectrum = torch.linalg.eigvalsh(covariance).flip(0).clamp(min=0)
         return {"spectrum": spectrum, "variance": covariance.trace(), "mean_square": state["mean"].square().mean()}

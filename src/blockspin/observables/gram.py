@@ -39,6 +39,10 @@ class Gram(OfRows):
     Args:
         limit: Most units that are kept.
 
+    Do not trust when:
+        Numbers of different counts of units are compared, or units are fewer than some ten times the directions that
+        matter: sample eigenvalues are then spread too far (marchenko1967).
+
     Source:
         roy2007.
     """

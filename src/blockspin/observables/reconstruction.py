@@ -49,6 +49,13 @@ class Reconstruction(Observable):
 
     Quantity: "variance_kept" = 1 - <|x - y|^2> / <|x - <x>|^2>; at most 1, and below 0 where y is worse than the mean.
     On data that y was not fitted on it is a held-out R^2.
+
+    Do not trust when:
+        y was fitted on the very samples: what is kept is then too much, the more the fewer the samples. A few sites of
+        large variance (massive activations) decide it: scale sites first where all are to count.
+
+    Source:
+        chan1983 for the sums.
     """
 
     name = "reconstruction"

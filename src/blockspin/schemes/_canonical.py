@@ -8,7 +8,7 @@ from math import asin, exp, inf, log, sin, sqrt, tan
 import torch
 from torch import Tensor
 
-from blockspin.errors import NothingFoundError, StepNotPossibleError
+from blockspin.errors import ConfigError, NothingFoundError, StepNotPossibleError
 
 UNITS_A_DIRECTION = 10
 """Independent units for each principal component that is kept of either field."""
@@ -16,6 +16,8 @@ TRACY_WIDOM = 2.0233
 """The 99 % quantile of the Tracy-Widom law of order 1."""
 ROUNDING = 1e-6
 """Canonical correlations of a law below it are zero: the root of rounding, with room."""
+LEAST_LAMBDA = 1e-6
+"""Share of a variable's variance that y is taken to leave open at least: a relation without noise has no price."""
 SHRINKAGE = (1e-3, 1e-2, 1e-1, 1.0)
 """Shares of the mean variance that may be added to a covariance."""
 
@@ -65,6 +67,42 @@ def canonical(xx: Tensor, xy: Tensor, yy: Tensor, units: float = inf) -> Canonic
     filters = x @ left[:, :found]
     largest = filters.gather(0, filters.abs().argmax(0, keepdim=True))
     return Canonical(filters * largest.sign(), rho[:found].clamp(max=1.0))
+
+
+def worth_keeping(found: Canonical, beta: float) -> Tensor:
+    r"""Return the filters [p, kept] of the variables that the Gaussian bottleneck keeps, each with its weight.
+
+    .. math:: \alpha_i^2 = \frac{\beta \rho_i^2 - 1}{1 - \rho_i^2} \quad (\beta \rho_i^2 > 1)
+
+    Args:
+        found: Canonical variables of x about y.
+        beta: Nats about x that a nat about y is worth, above 1.
+
+    Raises:
+        NothingFoundError: If none is worth its cost.
+
+    Source:
+        chechik2005.
+    """
+    shared = found.correlations.square()
+    active = beta * shared > 1
+    if not bool(active.any()):
+        raise NothingFoundError(
+            f"at beta = {beta:g} nothing is worth keeping: the first threshold is {1 / float(shared[0]):.4g}",
+            "Take a larger beta.",
+        )
+    shared = shared[active].clamp(max=1 - LEAST_LAMBDA)
+    return found.filters[:, active] * ((beta * shared - 1) / (1 - shared)).sqrt()
+
+
+def require_price(beta: object) -> None:
+    """Check the price of a bottleneck.
+
+    Raises:
+        ConfigError: If it is not a finite number above 1.
+    """
+    if isinstance(beta, bool) or not isinstance(beta, int | float) or not 1 < beta < inf:
+        raise ConfigError("beta", beta, "a finite number above 1: below, nothing is worth keeping.")
 
 
 def ridge_canonical(x: Tensor, y: Tensor, modes: int) -> tuple[Tensor, Tensor]:

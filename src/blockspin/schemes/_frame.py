@@ -76,7 +76,8 @@ def framed(geometry: Geometry, b: int, buffer: int, reach: int) -> Frame:
     if not isinstance(geometry, Grid):
         raise GeometryError(
             f"{type(geometry).__name__} sites have no blocks with an environment around them",
-            "Give the ensemble a Chain or Grid geometry, or use information-bottleneck, which needs none.",
+            "Use information-bottleneck, which needs none, or give the ensemble a Chain or Grid geometry: the "
+            "representation windows is a chain of positions.",
         )
     members = geometry.blocks(b).members
     outer = buffer + reach

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite, log
+from math import log
 
 import torch
 from torch import Tensor
 
 from blockspin.claims import Claims, Semigroup
-from blockspin.errors import ConfigError, NothingFoundError, StepNotPossibleError
+from blockspin.errors import ConfigError, StepNotPossibleError
 from blockspin.geometry import Geometry, Unordered
 from blockspin.law import Source
 from blockspin.observables.covariance import moments
 from blockspin.registry import register
-from blockspin.schemes._canonical import canonical
+from blockspin.schemes._canonical import canonical, require_price, worth_keeping
 from blockspin.schemes._correlation import independent_units
 from blockspin.schemes.base import LiftingMap, Scheme
-
-LEAST_LAMBDA = 1e-6
-"""Share of a variable's variance that Y is taken to leave open at least: a relation without noise has no price."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,9 +118,7 @@ class InformationBottleneck(Scheme):
     relevant: tuple[int, ...] = ()
 
     def __post_init__(self):
-        number = isinstance(self.beta, int | float) and not isinstance(self.beta, bool)
-        if not number or not isfinite(self.beta) or self.beta <= 1:
-            raise ConfigError("beta", self.beta, "a finite number above 1: below, nothing is worth keeping.")
+        require_price(self.beta)
         distinct = len(set(self.relevant)) == len(self.relevant)
         if not distinct or any(type(site) is not int or site < 0 for site in self.relevant):
             raise ConfigError("relevant", self.relevant, "distinct site numbers, from 0 on.")
@@ -171,17 +166,9 @@ class InformationBottleneck(Scheme):
         """Return weighted filters [sites * components, kept] of the first part, and all correlations."""
         x, y = index
         found = canonical(C[x][:, x], C[x][:, y], C[y][:, y], units)
-        shared = found.correlations.square()
-        active = self.beta * shared > 1
-        if not bool(active.any()):
-            raise NothingFoundError(
-                f"at beta = {self.beta:g} nothing is worth keeping: the first threshold is {1 / float(shared[0]):.4g}",
-                "Take a larger beta.",
-            )
-        shared = shared[active].clamp(max=1 - LEAST_LAMBDA)
-        alpha = ((self.beta * shared - 1) / (1 - shared)).sqrt()
-        encoder = torch.zeros(len(C), len(alpha), dtype=torch.float64)
-        encoder[x] = found.filters[:, active] * alpha
+        weighted = worth_keeping(found, self.beta)
+        encoder = torch.zeros(len(C), weighted.shape[1], dtype=torch.float64)
+        encoder[x] = weighted
         return encoder, found.correlations
 
     @classmethod

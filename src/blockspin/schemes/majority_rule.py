@@ -101,7 +101,8 @@ class MajorityRule(Scheme):
         """Return the vote of the geometry's blocks; nothing is learned."""
         if isinstance(source, GaussianLaw) or bool((source.values.abs() != 1).any()):
             raise StepNotPossibleError(
-                "the majority rule needs values of -1 and +1", "Use block-average, or take the sign of the field first."
+                "the majority rule needs values of -1 and +1",
+                "Take the sign of the field, or use block-average (lattices) or correlation-pairing (unordered sites).",
             )
         return MajorityRuleMap(self.b, source.geometry.blocks(self.b).members)
 

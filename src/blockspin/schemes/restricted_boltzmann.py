@@ -113,7 +113,11 @@ class RestrictedBoltzmann(Scheme):
     and the step is exact where sum_h e^T = 1 for every v. A hidden unit counts as up where its log-odds W v + b are
     above their mean on the fit half, so that the next machine again sees binary sites, all of which vary; a unit that
     is seldom up has a most probable state that never varies. Training is by persistent contrastive divergence, as
-    scikit-learn does it.
+    scikit-learn does it, without the L1 penalty by which mehta2014 sparsify weights. Layers of 400, 100 and 25 units
+    (b = 4, rate = 0.01, 8,000 samples) on 40 x 40 spins near criticality become local all the same, though the machine
+    knows no lattice: a disk of 5 % of the sites holds 19.1(2), 26.0(7) and 19.6(9) % of a unit's squared weight on
+    average, and of every unit more than of any where sites are shuffled (7 % on average).
+
     A fifth of the units is held out; the map's ``gain`` says how much better the machine predicts a site from the
     others there than independent sites do, and without such a gain the step is refused.
 

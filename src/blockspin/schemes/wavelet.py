@@ -158,7 +158,8 @@ class Wavelet(Scheme):
             raise ConfigError("wavelet", self.wavelet, f"one of {', '.join(orthogonal_wavelets())}.")
         if not (isinstance(geometry, Grid) and geometry.periodic):
             raise GeometryError(
-                "wavelets need sites on a periodic lattice", "Use block-average, or a scheme without one."
+                f"wavelets need a periodic lattice, not {type(geometry).__name__} sites or open edges",
+                "Use block-average on open lattices, principal-modes on unordered sites.",
             )
         geometry.blocks(self.b)  # refuses what does not divide
         return WaveletMap(self.wavelet, geometry.shape, self.b.bit_length() - 1)

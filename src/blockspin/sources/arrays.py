@@ -20,6 +20,13 @@ class Arrays(DataSet):
         path: An npy or npz file, another format with arrays in a field, a pattern of several files, or a data set.
         column: Name of the array within an npz file that holds several, or of the field.
         unit: Name of the array or field that says what is independent; blank for the record itself.
+
+    Raises:
+        UnreadableRecordError: While records are read, naming the file and the record at fault.
+
+    Do not trust when:
+        Records depend on each other (pieces of one document, pictures of one patient) and no ``unit`` says so: error
+        bars are then too small.
     """
 
     name = "arrays"

@@ -43,6 +43,14 @@ class AsymmetricSK(PlantedModel):
     Raises:
         ConfigError: If an option cannot be used.
 
+    Do not trust when:
+        The theory for many spins is compared with few: deviations are of order 1 / sqrt(N), and one draw of the
+        couplings is not their average. Near the critical line ``burn_in`` may be too short, and a unit of ``stretch``
+        samples not independent.
+
+    Source:
+        aguilera2023.
+
     Example:
         >>> model = AsymmetricSK(sites=16, chains=2, burn_in=5)
         >>> spins, truth = model.sample_with_truth(20, generator=torch.Generator().manual_seed(0))

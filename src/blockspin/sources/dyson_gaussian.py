@@ -39,6 +39,12 @@ class DysonGaussian(PlantedModel, ExactModel):
     Raises:
         ConfigError: If an option cannot be used.
 
+    Do not trust when:
+        It is taken for a lattice of d dimensions: distance is that along the tree, and the analogy is one of exponents.
+
+    Source:
+        collet1978.
+
     Example:
         >>> DysonGaussian(branching=2, depth=1, strength=1.0, mass=1.0).law().covariance.tolist()
         [[1.5, 0.5], [0.5, 1.5]]

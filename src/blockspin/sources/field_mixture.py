@@ -36,6 +36,13 @@ class FieldMixture(PlantedModel):
     Raises:
         ConfigError: If an option cannot be used.
 
+    Do not trust when:
+        It is taken for one ensemble with an effective action: a mixture has none of few couplings, which is its
+        purpose.
+
+    Source:
+        pearson1894 for mixtures; the spectrum and kurtosis are exact.
+
     Example:
         >>> FieldMixture(shape=(8,)).sample(3, generator=torch.Generator().manual_seed(0)).values.shape
         torch.Size([3, 8, 1])

@@ -36,6 +36,13 @@ class GaussianField(ExactModel):
     Raises:
         ConfigError: If an option cannot be used.
 
+    Do not trust when:
+        Formulas of the infinite continuum are compared at distances of a spacing, or of half the lattice: momenta are
+        those of the torus and end at pi. Or r = 0, where the zero mode is left out and every sample's mean is 0.
+
+    Source:
+        wilson1974.
+
     Example:
         >>> GaussianField(shape=(8,), mass=0.5).law().covariance.shape
         torch.Size([8, 8])

@@ -21,6 +21,9 @@ class GivenRecords(DataSet):
     Args:
         contents: The contents, in any order.
         modality: "text", "image" ([height, width, channels]) or "array".
+
+    Raises:
+        ConfigError: If the modality is unknown.
     """
 
     name = "given-records"

@@ -39,6 +39,13 @@ class HiddenMarkov(PlantedModel, ExactModel):
     Raises:
         ConfigError: If an option cannot be used.
 
+    Do not trust when:
+        Beliefs are taken for those of the whole past: they are those of an observer of the window alone, stationary
+        before its first symbol, so that a process that synchronises slowly looks less known than it is.
+
+    Source:
+        crutchfield1989.
+
     Example:
         >>> round(float(HiddenMarkov.even().law().weights.sum()), 12)
         1.0

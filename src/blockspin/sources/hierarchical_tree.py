@@ -36,6 +36,12 @@ class HierarchicalTree(PlantedModel, ExactModel):
     Raises:
         ConfigError: If an option cannot be used.
 
+    Do not trust when:
+        It is asked for the non-Gaussian fixed points of Dyson's model: every cumulant beyond the second is 0.
+
+    Source:
+        dyson1969.
+
     Example:
         >>> HierarchicalTree(branching=2, depth=1, ratio=0.5).law().covariance.tolist()
         [[1.5, 0.5], [0.5, 1.5]]

@@ -21,6 +21,13 @@ class Images(DataSet):
             shards, a pattern of several files, or a data set.
         column: Name of the array within an npz file that holds several, or of the field.
         unit: The field that names what is independent, such as the patient; "folder" in a folder of pictures.
+
+    Raises:
+        UnreadableRecordError: While records are read, naming the file and the record at fault.
+
+    Do not trust when:
+        Records depend on each other (pieces of one document, pictures of one patient) and no ``unit`` says so: error
+        bars are then too small.
     """
 
     name = "images"

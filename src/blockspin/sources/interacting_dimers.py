@@ -60,6 +60,9 @@ class InteractingDimers(Model):
         T is 1 or lower and L is 16 or more: columns outlive the burn-in, or nearly. Ask ``integrated_time`` about the
         columnar order, and set ``burn_in`` and ``stretch`` to tens of it.
 
+    Source:
+        alet2005 for the model, sandvik2006 for the worm.
+
     Example:
         >>> dimers = InteractingDimers(side=4, burn_in=5).sample(8, generator=torch.Generator().manual_seed(0))
         >>> dimers.values.shape, dimers.values.sum((1, 2)).unique().tolist()

@@ -30,6 +30,13 @@ class IsingCubic(PeriodicIsing):
     Raises:
         ConfigError: If an option cannot be used.
 
+    Do not trust when:
+        Exponents are read from small L: corrections to scaling fall as L^-0.83 only. By Metropolis near the critical
+        coupling ``burn_in`` and ``stretch`` must grow as L^2.
+
+    Source:
+        ferrenberg2018 for the critical coupling.
+
     Example:
         >>> import torch
         >>> IsingCubic(side=3, burn_in=5).sample(10, generator=torch.Generator().manual_seed(0)).geometry.shape

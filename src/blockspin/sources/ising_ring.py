@@ -31,6 +31,12 @@ class IsingRing(ExactModel):
     Raises:
         ConfigError: If an option cannot be used.
 
+    Do not trust when:
+        A finite ring is compared with the infinite chain: terms of order tanh(K)^sites are left.
+
+    Source:
+        ising1925.
+
     Example:
         >>> law = IsingRing(sites=4, coupling=0.5).law()
         >>> len(law.weights), round(float(law.weights.sum()), 12)

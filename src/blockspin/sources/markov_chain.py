@@ -37,6 +37,13 @@ class MarkovChain(ExactModel):
     Raises:
         ConfigError: If an option cannot be used.
 
+    Do not trust when:
+        Windows are shorter than the correlation length: each is begun in the stationary state, but an average over one
+        of them is then far from that of the chain.
+
+    Source:
+        kemeny1960.
+
     Example:
         >>> chain = MarkovChain.of_length(5.0, states=3, window=4)
         >>> len(chain.law().weights), chain.sample(6, generator=torch.Generator().manual_seed(0)).values.shape

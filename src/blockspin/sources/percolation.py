@@ -45,6 +45,13 @@ class Percolation(PlantedModel):
     Raises:
         ConfigError: If an option cannot be used.
 
+    Do not trust when:
+        Points are taken one by one as independent: clusters are. The law of cluster sizes is that of infinitely many
+        points; the largest clusters of n of them fall short.
+
+    Source:
+        brill2025; stauffer1994 for mean-field percolation.
+
     Example:
         >>> points, truth = Percolation(dimension=4).sample_with_truth(50, generator=torch.Generator().manual_seed(0))
         >>> points.values.shape, len(truth.samples["cluster"])

@@ -46,6 +46,13 @@ class Phi4(Model):
     Raises:
         ConfigError: If an option cannot be used.
 
+    Do not trust when:
+        ``burn_in`` is short near the transition, or lambda beyond the range that was measured (0.01 to 20). kappa at
+        which a transition lies depends on lambda and the dimension and is not given here.
+
+    Source:
+        brower1989.
+
     Example:
         >>> Phi4(shape=(4, 4), burn_in=5).sample(8, generator=torch.Generator().manual_seed(0)).values.shape
         torch.Size([8, 16, 1])

@@ -38,6 +38,13 @@ class RandomHierarchy(PlantedModel):
     Raises:
         ConfigError: If an option cannot be used.
 
+    Do not trust when:
+        m v is near v^s: nearly every tuple is then allowed and classes differ by little; or one draw of the rules
+        (``instance``) is taken for the average over rules.
+
+    Source:
+        cagnetta2024.
+
     Example:
         >>> strings, truth = RandomHierarchy().sample_with_truth(5, generator=torch.Generator().manual_seed(0))
         >>> strings.values.shape, truth.samples["level_1"].shape

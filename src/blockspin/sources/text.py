@@ -20,6 +20,13 @@ class Text(DataSet):
         path: A file, a pattern of several, a folder of shards, or ``datasets:NAME:SPLIT``.
         column: The field or column that holds the passages, where the format has several.
         unit: The field that names what is independent, such as the document; blank for the passage itself.
+
+    Raises:
+        UnreadableRecordError: While records are read, naming the file and the record at fault.
+
+    Do not trust when:
+        Records depend on each other (pieces of one document, pictures of one patient) and no ``unit`` says so: error
+        bars are then too small.
     """
 
     name = "text"

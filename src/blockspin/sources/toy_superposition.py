@@ -38,6 +38,13 @@ class ToySuperposition(PlantedModel):
     Raises:
         ConfigError: If an option cannot be used.
 
+    Do not trust when:
+        It is taken for a trained network's features: these are independent, of equal scale and frequency, and uniform
+        where they are active.
+
+    Source:
+        elhage2022.
+
     Example:
         >>> x, truth = ToySuperposition(sites=4, features=9).sample_with_truth(
         ...     6, generator=torch.Generator().manual_seed(0))

@@ -28,6 +28,13 @@ class WhiteNoise(ExactModel):
     Raises:
         ConfigError: If an option cannot be used.
 
+    Do not trust when:
+        It is the only null that is asked: fields of real data have tails and correlations that it lacks, and what is
+        quiet here may still see in them what is not there.
+
+    Source:
+        wilson1974 for the trivial fixed point that it is.
+
     Example:
         >>> WhiteNoise(shape=(4, 4)).sample(3, generator=torch.Generator().manual_seed(0)).values.shape
         torch.Size([3, 16, 1])

@@ -14,7 +14,7 @@ from blockspin.engine.errorbars import jackknife
 from blockspin.ensemble import Ensemble
 from blockspin.geometry import Chain
 from blockspin.measurement import Measurement
-from blockspin.observables.base import accumulate
+from blockspin.observables.base import accumulate, evaluate
 from blockspin.registry import member, register
 from blockspin.schemes._tables import information
 from blockspin.tethers.base import Row, Tether, exact, sampled
@@ -52,8 +52,37 @@ class ClosureTether(Tether):
                 yield exact(f"{what}, Z = {name}, from the law of windows", expected[k], found[k], ROUNDING, "nats")
             printed_gap, gap = printed[0] - printed[1], (found[0] - found[1]) / log(2)
             yield exact(f"closure gap, Z = {name}", printed_gap, gap, 1e-9, "bits")
+        yield from _notions()
         yield from _flow()
         yield from _linear()
+
+
+def _notions() -> Iterator[Row]:
+    """Read three notions of closure off laws of windows: of a good map, a bad one, and one with an unseen driver."""
+    chain, closure = member("sources", "markov-chain"), member("couplings", "closure")
+    T, seen = markov.unseen_driver()
+    driven = chain(matrix=tuple(map(tuple, T.tolist())), window=3).law()
+    four, bad = chain(window=3).law(), np.array([0, 1, 0, 1])
+    fine, coarse = markov.closure(markov.LUMPABLE, bad)
+    for about, law, group, past, expected in (
+        ("{0,1} {2,3}", four, (0, 0, 1, 1), 2, {"gap": 0.0, "causal_gap": 0.0, "computational_gap": 0.0}),
+        ("{0,2} {1,3}", four, bad, 1, {"gap": fine - coarse}),
+        ("{0,2} {1,3}", four, bad, 2, {"computational_gap": markov.group_past_given_state(markov.LUMPABLE, bad)}),
+        ("driven unseen", driven, seen, 2, {"gap": log(2), "causal_gap": log(2), "computational_gap": 0.0}),
+    ):
+        found = evaluate(closure(groups=tuple(int(g) for g in group), past=past), law)
+        for key, known in expected.items():
+            quantity = f"{key} from the law of windows, pasts of {past}, Z = {about}"
+            yield exact(quantity, known, float(found[key]), ROUNDING, "nat")
+    samples = chain(window=6).sample(20_000, generator=torch.Generator().manual_seed(0))
+    for about, group, known in (("{0,1} {2,3}", (0, 0, 1, 1), 0.0), ("{0,2} {1,3}", (0, 1, 0, 1), fine - coarse)):
+        coupling = closure(groups=group)
+        measured = jackknife(coupling, [accumulate(coupling.monoid, samples.select(p)) for p in _parts(len(samples))])
+        yield sampled(f"closure gap of 20 000 windows of 6, Z = {about}", known, measured["gap"])
+
+
+def _parts(samples: int) -> list[Tensor]:
+    return list(torch.arange(samples).chunk(GROUPS))
 
 
 def _tables(path: Tensor, weights: Tensor, group: Tensor) -> tuple[float, float]:

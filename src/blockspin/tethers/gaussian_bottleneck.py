@@ -13,6 +13,7 @@ from blockspin.errors import NothingFoundError
 from blockspin.geometry import Chain, Unordered
 from blockspin.law import GaussianLaw
 from blockspin.registry import member, register
+from blockspin.schemes.base import Scheme
 from blockspin.tethers.base import Row, Tether, exact
 from blockspin.theory import information_bottleneck as theory
 from blockspin.theory.gaussian_information import markov_block, mutual_information
@@ -30,7 +31,7 @@ class GaussianBottleneckTether(Tether):
     name = "gaussian-bottleneck"
     system = "information bottleneck and real-space mutual information of jointly Gaussian variables"
     source = "chechik2005"
-    schemes = ("information-bottleneck", "rsmi-gaussian")
+    schemes = ("information-bottleneck", "rsmi-gaussian", "block-bottleneck")
 
     def rows(self) -> Iterator[Row]:
         """Yield thresholds and points of the optimal curve; filters of a chain and what they tell."""
@@ -52,8 +53,12 @@ class GaussianBottleneckTether(Tether):
 
 
 def _keeps(law: GaussianLaw, beta: float) -> bool:
+    return _fits(member("schemes", "information-bottleneck")(beta=beta, relevant=(1,)), law)
+
+
+def _fits(scheme: Scheme, law: GaussianLaw) -> bool:
     try:
-        member("schemes", "information-bottleneck")(beta=beta, relevant=(1,)).fit(law, generator=torch.Generator())
+        scheme.fit(law, generator=torch.Generator())
     except NothingFoundError:
         return False
     return True
@@ -105,3 +110,21 @@ def _chain() -> Iterator[Row]:
     yield exact("I(block : E) on a Gauss-Markov chain, buffer 1", whole, coarse.available, ROUNDING, "nats")
     level = float((coarse.filters[:, 0] - 0.5**0.5).abs().max())
     yield exact("the best filter is the mean of the block, largest deviation", 0.0, level, 1e-7)
+    yield from _blocks(law, (even, odd))
+
+
+def _blocks(law: GaussianLaw, rho: tuple[float, float]) -> Iterator[Row]:
+    """Compress the block about its environment: the mean is worth keeping from its threshold on, and what it tells."""
+    bottleneck = member("schemes", "block-bottleneck")
+    threshold = theory.gaussian_threshold(rho[0])
+    for share in (1 - 1e-9, 1 + 1e-9):
+        scheme = bottleneck(b=2, beta=threshold * share)
+        about = "below" if share < 1 else "above"
+        quantity = f"the block is worth keeping a part in 10^9 {about} its threshold (1 = yes)"
+        yield exact(quantity, float(share > 1), float(_fits(scheme, law)), 0)
+    for beta in (4.0, 10.0):
+        expected = theory.gaussian_curve(rho, beta)
+        coarse = bottleneck(b=2, beta=beta).fit(law, generator=torch.Generator())
+        for name, closed, ours in zip(("V", "E"), expected, (coarse.cost, coarse.relevant), strict=True):
+            quantity = f"I(T : {name}) of a block on a Gauss-Markov chain, beta = {beta:g}"
+            yield exact(quantity, closed, ours, ROUNDING, "nats")

@@ -46,6 +46,32 @@ def closure(T: np.ndarray, group: np.ndarray) -> tuple[float, float]:
     return found[0], found[1]
 
 
+def unseen_driver() -> tuple[np.ndarray, np.ndarray]:
+    """Return a chain of four states (z, w) and the group z of each: z' = w, and w' is a fair coin.
+
+    Seen alone z is a fair coin of a single causal state; but the states know z' beforehand, I(X ; Z') = ln 2 and
+    I(Z ; Z') = 0. The groups are computationally closed, and neither informationally nor causally. Exact. Source:
+    rosas2024 for the notions.
+    """
+    T = np.zeros((4, 4))
+    for z in range(2):
+        for w in range(2):
+            T[2 * z + w, [2 * w, 2 * w + 1]] = 0.5
+    return T, np.array([0, 0, 1, 1])
+
+
+def group_past_given_state(T: np.ndarray, group: np.ndarray) -> float:
+    r"""Return :math:`H(Z_{t-1}, Z_t | X_t)` in nats: what a state leaves open of the last two groups.
+
+    Where no two rows of T are equal the states are causal states; where all pasts of two groups have different futures
+    so are these pasts, of the groups. It is then the entropy of the causal states of the groups given those of the
+    chain, 0 where groups are computationally closed. Exact for an irreducible chain. Source: rosas2024 for the notion.
+    """
+    pi = stationary(T)
+    before = np.eye(int(group.max()) + 1)[group].T @ (pi[:, None] * T) / pi  # p(Z_{t-1} | X_t), by Bayes' rule
+    return -float((pi * (before * np.log(np.where(before > 0, before, 1.0))).sum(axis=0)).sum())
+
+
 def group_walk_spectrum(groups: int, size: int, inside: float, between: float) -> np.ndarray:
     """Return the eigenvalues, in descending order, of the walk on equal groups of sites.
 
