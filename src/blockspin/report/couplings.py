@@ -10,12 +10,13 @@ from markupsafe import Markup
 from blockspin.report._folder import RunFolder
 from blockspin.report._html import Section, figure, fill, finite, nice, panel
 from blockspin.report._labels import LEGEND, cut, ticks
+from blockspin.report._nulls import comparison, tables_beside, traces
 
 ORDER = 37
 NAMES = {"network": "over depth", "explicit": "under coarse-graining"}
 ORDERS = {"better": "yes", "not better": "no", "cannot tell": "cannot-tell"}
 SIGNS = {"better": "●", "not better": "▲", "cannot tell": "○"}
-STYLES = (("var:open", "dot"), ("var:out", "dash"), ("var:in", "dashdot"))
+STYLES = (("var:warn", "dot"), ("var:out", "dash"), ("var:in", "dashdot"))
 FEW = 4
 """Entries of one table of couplings that are drawn; all are in the table."""
 TINY = 1e-100
@@ -46,6 +47,7 @@ their {{ level }} % intervals.</p>
 <div class="grid">{% for plot in plots %}{{ plot }}{% endfor %}</div>
 {% if more %}<details><summary>{{ more|length }} observables, predicted alike</summary>
 <div class="grid">{% for plot in more %}{{ plot }}{% endfor %}</div></details>{% endif %}
+{{ nulls }}
 <h3>Where the theories hold</h3>
 {% for row in validity %}
 <p><span class="chip {{ row.verdict|replace(" ", "-") }}">{{ signs[row.verdict] }} {{ row.verdict }}</span>
@@ -64,6 +66,11 @@ all tests</li>{% endfor %}</ul>{% endif %}
 <tr><td><code>{{ row.label }}</code></td>
 {% for name in table.names %}<td class="num">{{ row["values"].get(name)|number }}</td>{% endfor %}
 <td>{{ row.fit }}</td></tr>
+{% for null, other in row.beside %}
+<tr class="soft"><td>{{ null }}</td>
+{% for name in table.names %}<td class="num">{{ other["values"].get(name)|number }}</td>{% endfor %}
+<td>{{ other.fit }}</td></tr>
+{% endfor %}
 {% endfor %}
 </table></div></details>
 {% endfor %}
@@ -76,11 +83,16 @@ def section(run: RunFolder) -> Section | None:
     if found is None:
         return None
     written = run.optional("scores.json")
-    rows = found["predictions"] if written is None else written["scores"]
+    everything = found["predictions"] if written is None else written["scores"]
+    rows = [row for row in everything if not row.get("null_of")]
     order = DEFAULT if written is None else written["order"]
     models = list(dict.fromkeys(s["model"] for row in rows if row["scored"] for s in row["scored"]["scores"]))
     levels = {row["scored"]["level"] for row in rows if row["scored"]}
-    tables = [table for table in found["tables"] if any(line["values"] or line["reason"] for line in table["rows"])]
+    tables = [
+        {**table, "beside": tables_beside(found, table)}
+        for table in found["tables"]
+        if not table.get("null_of") and any(line["values"] or line["reason"] for line in table["rows"])
+    ]
     body = fill(
         BODY,
         order=order,
@@ -91,6 +103,7 @@ def section(run: RunFolder) -> Section | None:
         marks=SIGNS,
         plots=[plot for table in tables if not table["observable"] for plot in _plots(table, rows)],
         more=[plot for table in tables if table["observable"] for plot in _plots(table, rows)],
+        nulls=comparison(found, everything, NAMES),
         validity=[_held(row) for row in found["validity"]],
         tables=[_table(table) for table in tables],
     )
@@ -144,7 +157,11 @@ def _held(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _table(table: Mapping[str, Any]) -> dict[str, Any]:
     names = list(dict.fromkeys(name for row in table["rows"] for name in row["values"]))
-    rows = [{**row, "fit": _fit(row)} for row in table["rows"]]
+    others = [(null, {row["position"]: row for row in other["rows"]}) for null, other in table["beside"]]
+    rows = []
+    for row in table["rows"]:
+        same = [(null, by[row["position"]]) for null, by in others if row["position"] in by]
+        rows.append({**row, "fit": _fit(row), "beside": [(null, {**r, "fit": _fit(r)}) for null, r in same]})
     return {**table, "names": names, "where": _where(table["flow"]), "rows": rows}
 
 
@@ -183,18 +200,19 @@ def _plot(table: Mapping[str, Any], name: str, score: Mapping[str, Any] | None) 
     place = {row["label"]: row["position"] for row in table["rows"]}
     held = set(score["held_out"]) if score else set()
     unit = lines[0]["values"][name]["unit"]
-    traces = [_trace("measured", [r for r in lines if r["label"] not in held], name, "circle")]
+    drawn = [*traces(table["beside"], name), _trace("measured", [r for r in lines if r["label"] not in held], name)]
     seen = [r for r in lines if r["label"] in held]
-    traces += [_trace("measured, held out", seen, name, "circle-open")] if seen else []
-    traces += _predicted(score, name, place) if score else []
+    drawn += [_trace("measured, held out", seen, name, "circle-open")] if seen else []
+    drawn += _predicted(score, name, place) if score else []
     labels, positions = [row["label"] for row in table["rows"]], [row["position"] for row in table["rows"]]
     layout = {"xaxis": {**ticks(positions, labels), "title": {"text": table["axis"]}}, "showlegend": True}
     title = f"{table['theory']}: {name}, {_where(table['flow'])}" + ("" if unit == "1" else f" ({nice(unit)})")
     held_as = " Predicted with its interval; lines without points are the baselines." if held else ""
-    return figure(title, traces, layout, f"Bars are two standard errors.{held_as}")
+    grey = " Thin and grey: the same along null flows." if table["beside"] else ""
+    return figure(title, drawn, layout, f"Bars are two standard errors.{held_as}{grey}")
 
 
-def _trace(title: str, rows: Sequence[Mapping[str, Any]], name: str, symbol: str) -> dict[str, Any]:
+def _trace(title: str, rows: Sequence[Mapping[str, Any]], name: str, symbol: str = "circle") -> dict[str, Any]:
     found = [row["values"][name] for row in rows]
     errors = [None if m["error"] is None else 2 * m["error"] for m in found]
     return {
