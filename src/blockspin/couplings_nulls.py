@@ -87,7 +87,8 @@ def null_flows(
     changes: dict[str, Change] = {SHUFFLED: lambda field: shuffled(field, groups, generator=draws)}
     found, notes, steps = list[NullFlow](), list[str](), len(explicit) - 1
     for null in chosen_nulls(study.config):
-        (depth, parts), change = untrained if null == UNTRAINED else network, changes.get(null, unchanged)
+        depth, parts = untrained if null == UNTRAINED else network
+        change = changes.get(null, unchanged)
         layers = tuple(scale for scale in depth if scale.label != DATA)
         found.append(NullFlow(null, "network", replace(depth, name=WORDS[null], scales=layers), change))
         pair, name = (change(parts[0]), change(parts[1])), f"{explicit.name}, {WORDS[null]}"
