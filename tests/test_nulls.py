@@ -124,7 +124,7 @@ def test_a_prediction_that_a_null_flow_shares_is_named():
     compared = [{**row, "verdict": "yes", "scales": [{}]}]
     scored = [{"flow": flow, "theory": "made", "scored": {"verdict": "better"}} for flow in ("network", row["slug"])]
     (text,) = sentences(compared, scored)
-    assert "1 of 1 from those of the null “untrained network”" in text
-    assert "1 of 1 predictions that are better succeed on a null flow as well" in text
+    assert "1 of 1 differ beyond errors from the null “untrained network”" in text
+    assert "Of 1 predictions better than every baseline, 1 are so on a null flow too, and say nothing" in text
     (text,) = sentences(compared, scored[:1])
-    assert "predictions" not in text
+    assert text.endswith("0 are so on a null flow too.")

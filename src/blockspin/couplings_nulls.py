@@ -182,11 +182,11 @@ def sentences(rows: Sequence[Mapping[str, Any]], predictions: Sequence[Mapping[s
         for null in dict.fromkeys(row["null"] for row in own):
             compared = [row for row in own if row["null"] == null and row["scales"]]
             away = sum(row["verdict"] == Verdict.YES.value for row in compared)
-            parts.append(f"{away} of {len(compared)} from those of the null “{null}”")
-        text = f"Along the {flow} flow, sets of couplings and observables differ beyond errors: {'; '.join(parts)}."
+            parts.append(f"{away} of {len(compared)} differ beyond errors from the null “{null}”")
+        text = f"Of the sets of couplings and observables along the {flow} flow, {', and '.join(parts)}."
         won = {row["theory"] for row in own if (flow, row["theory"]) in better}
         also = {row["theory"] for row in own if row["theory"] in won and (row["slug"], row["theory"]) in better}
-        if also:
-            text += f" {len(also)} of {len(won)} predictions that are better succeed on a null flow as well, and say "
-            text += "nothing about what is missing there."
+        if won:
+            text += f" Of {len(won)} predictions better than every baseline, {len(also)} are so on a null flow too"
+            text += ", and say nothing about what is missing there." if also else "."
         yield text

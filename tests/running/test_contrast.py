@@ -50,7 +50,7 @@ def two_sided(z: float, dof: int) -> float:
 
 def test_what_samples_have_in_common_does_not_hide_a_difference():
     first, second = fields(np.random.default_rng(2), shift=3.0, shared=100.0)
-    found = contrast("layer", first, second)
+    (found,) = corrected([contrast("layer", first, second)])
     assert found.differs()
     assert found.p_value < 1e-4
     assert found.couplings == 3

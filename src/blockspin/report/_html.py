@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ from markupsafe import Markup
 
 SIGNS = {"yes": "●", "no": "▲", "cannot tell": "○", "green": "✓", "amber": "!", "red": "✕"}
 """A sign beside every verdict and light, so that none is told by its colour alone."""
+TINY = 1e-100
+"""Chances below this are not told apart."""
 BRACKETS = str.maketrans("<>", "‹›")
 FIGURE = """<figure class="plot{{ " wide" if wide }}"><h4>{{ title }}</h4>
 <div class="canvas" data-plot="{{ data }}" role="img" aria-label="{{ title }}. {{ caption }}"></div>
@@ -90,6 +93,16 @@ def with_error(value: float, error: float | None) -> str:
     return _minus(f"{value:.{digits}f} ± {error:.{digits}f}")
 
 
+def chance(p: float) -> str:
+    """Return a p-value to one digit."""
+    return _minus(f"p = {p:.1g}" if p >= TINY else f"p below {TINY:g}")
+
+
+def prose(text: str) -> str:
+    """Return a sentence of the library without the marks that its documentation is set by."""
+    return re.sub(r":math:`([^`]*)`", lambda found: found[1].replace("\\", ""), text).replace("``", "")
+
+
 def finite(values: Any) -> list[float | None]:
     """Return numbers for JSON, None for what is not finite."""
     return [float(f"{x:.8g}") if x is not None and math.isfinite(x) else None for x in values]
@@ -118,5 +131,6 @@ def _environment() -> Environment:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["number"] = number
     environment.filters["with_error"] = with_error
+    environment.filters["prose"] = prose
     environment.globals["signs"] = SIGNS
     return environment

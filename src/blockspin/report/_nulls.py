@@ -7,27 +7,30 @@ from typing import Any
 
 from markupsafe import Markup
 
-from blockspin.report._html import bars, fill, finite
-from blockspin.report._labels import LEGEND, cut
+from blockspin.report._html import bars, chance, fill, finite
+from blockspin.report._labels import LEGEND, cut, short
 
 BODY = """
 <h3>Beside null flows</h3>
-{% if rows %}
+{% if groups %}
 <p>The same couplings over the same samples where something is missing: in an untrained copy of the network, training;
 with the samples of every site put in an order of their own, structure between sites. The levels of a null are those of
 the same scheme, fitted to it.</p>
 <div class="scroll" tabindex="0"><table>
-<tr><th>couplings</th><th>flow</th>{% for null in nulls %}<th>{{ null }}</th><th>predicted there</th>{% endfor %}</tr>
+<tr><th>couplings</th><th>predicted</th>{% for null in nulls %}<th>{{ null }}</th><th>predicted there</th>{% endfor %}
+</tr>
+{% for where, rows in groups %}
+<tr><th colspan="{{ 2 + 2 * nulls|length }}" scope="rowgroup">{{ where }}</th></tr>
 {% for row in rows %}
-<tr><td><code>{{ row.theory }}</code></td><td>{{ row.where }}</td>
+<tr><td><code>{{ row.theory }}</code></td><td>{{ row.predicted }}</td>
 {% for null in nulls %}
 {% set cell = row.cells.get(null) %}
 {% if cell %}
-<td><span class="chip {{ cell.mood }}">{{ cell.word }}</span><br><span class="soft">{{ cell.text }}</span></td>
+<td><span class="chip {{ cell.mood }}">{{ cell.word }}</span><br><span class="soft">{{ cell.text|prose }}</span></td>
 <td>{{ cell.predicted }}</td>
 {% else %}<td colspan="2">not measured</td>{% endif %}
 {% endfor %}</tr>
-{% endfor %}
+{% endfor %}{% endfor %}
 </table></div>
 <p class="soft">“Differs”: at least at one scale, at the 5 % level after all {{ tests }} comparisons of this table, by
 Hotelling's statistic of all couplings there with the covariance of their differences. “Not told apart” does not say
@@ -37,7 +40,9 @@ missing there; one that is so on the flow alone has not been shown to be better 
 """
 LINES = (("solid", "circle"), ("dot", "square"), ("dash", "diamond"))
 """How null flows are told apart, all being thin and grey."""
-MOST = 1e-100
+SIGNS = {"better": "●", "not better": "▲", "cannot tell": "○"}
+LARGEST = 1e4
+"""Misses above this are not told apart."""
 
 
 def comparison(found: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], where: Mapping[str, str]) -> Markup:
@@ -50,38 +55,47 @@ def comparison(found: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], wher
     """
     compared = found.get("nulls", ())
     words = {(row["flow"], row["theory"]): _predicted(row) for row in rows}
-    lines: dict[tuple[str, str], dict[str, Any]] = {}
+    labels = {table["flow"]: [row["label"] for row in table["rows"]] for table in found["tables"]}
+    groups: dict[str, dict[str, dict[str, Any]]] = {}
     for row in compared:
-        key = row["flow"], row["theory"]
-        empty: dict[str, Any] = {"theory": row["theory"], "where": where.get(row["flow"], row["flow"]), "cells": {}}
-        line = lines.setdefault(key, empty)
-        line["cells"][row["null"]] = {**_cell(row), "predicted": words.get((row["slug"], row["theory"]), "no number")}
+        flow, theory = row["flow"], row["theory"]
+        empty = {"theory": theory, "predicted": words.get((flow, theory), "no number"), "cells": {}}
+        line = groups.setdefault(flow, {}).setdefault(theory, empty)
+        names = dict(zip(labels[flow], short(labels[flow]), strict=True))
+        predicted = words.get((row["slug"], theory), "no number")
+        line["cells"][row["null"]] = {**_cell(row, names), "predicted": predicted}
     nulls = list(dict.fromkeys(row["null"] for row in compared))
     tests = sum(len(row["scales"]) for row in compared)
-    return fill(BODY, rows=list(lines.values()), nulls=nulls, tests=tests)
+    shown = [(where.get(flow, flow), list(lines.values())) for flow, lines in groups.items()]
+    return fill(BODY, groups=shown, nulls=nulls, tests=tests)
 
 
-def _cell(row: Mapping[str, Any]) -> dict[str, str]:
+def _cell(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, str]:
     """Return how couplings compare with those of one null flow."""
     scales = row["scales"]
     if not scales:
-        return {"mood": "cannot-tell", "word": "○ no number", "text": row["reason"]}
+        return {"mood": "cannot-tell", "word": "○ cannot tell", "text": row["reason"]}
     away = [scale for scale in scales if scale["differs"]]
     least = min(scales, key=lambda scale: scale["p_value"])
-    p = least["adjusted"]
-    chance = f"p = {p:.1g}" if p >= MOST else "p below 1e−100"
-    most = f"most at {least['label']} by {least['largest']} ({chance})"
+    most = f"most at {names[least['label']]} in {least['largest']}, {chance(least['adjusted'])}"
     if not away:
         return {"mood": "cannot-tell", "word": "○ not told apart", "text": f"at {len(scales)} scales; {most}"}
-    return {"mood": "yes", "word": "● differs", "text": f"at {len(away)} of {len(scales)} scales, {most}"}
+    return {"mood": "yes", "word": "● differs", "text": f"at {len(away)} of {len(scales)} scales; {most}"}
 
 
 def _predicted(row: Mapping[str, Any]) -> str:
     """Return the verdict on a prediction, with its mean squared miss."""
     if not row["scored"]:
         return "no number"
-    miss = row["scored"]["scores"][0]["miss"]
-    return row["scored"]["verdict"] if miss is None else f"{row['scored']['verdict']}, miss {miss:.3g}"
+    word = row["scored"]["verdict"]
+    return f"{SIGNS.get(word, '')} {word}, miss {miss(row['scored']['scores'][0]['miss'])}"
+
+
+def miss(number: float | None) -> str:
+    """Return a mean squared miss in squared errors."""
+    if number is None:
+        return "no number"
+    return f"over {LARGEST:,.0f}" if number > LARGEST else f"{number:,.0f}" if number >= 100 else f"{number:.2f}"
 
 
 def tables_beside(found: Mapping[str, Any], table: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -96,28 +110,26 @@ def tables_beside(found: Mapping[str, Any], table: Mapping[str, Any]) -> list[tu
 
 def traces(beside: Sequence[tuple[str, Mapping[str, Any]]], name: str) -> list[dict[str, Any]]:
     """Return one coupling along the null flows, thin and grey."""
-    rows = []
-    for k, (null, table) in enumerate(beside):
-        lines = [row for row in table["rows"] if name in row["values"]]
-        dash, symbol = LINES[k % len(LINES)]
-        if not lines:
-            continue
-        rows.append(
-            {
-                "x": finite([row["position"] for row in lines]),
-                "y": finite([row["values"][name]["value"] for row in lines]),
-                "error_y": {
-                    **bars([row["values"][name]["error"] for row in lines], cap=2),
-                    "thickness": 0.8,
-                    "color": "var:open",
-                },
-                "text": [row["label"] for row in lines],
-                "name": cut(null, LEGEND),
-                "mode": "lines+markers",
-                "line": {"color": "var:open", "width": 1, "dash": dash},
-                "marker": {"size": 4, "symbol": symbol, "color": "var:open"},
-                "opacity": 0.7,
-                "hovertemplate": "%{text}: %{y:.4g}<extra>%{fullData.name}</extra>",
-            }
-        )
-    return rows
+    return [
+        thin(null, [row for row in table["rows"] if name in row["values"]], name, k)
+        for k, (null, table) in enumerate(beside)
+        if any(name in row["values"] for row in table["rows"])
+    ]
+
+
+def thin(null: str, rows: Sequence[Mapping[str, Any]], name: str, style: int) -> dict[str, Any]:
+    """Return one line: at every scale the number of a name, with its error."""
+    dash, symbol = LINES[style % len(LINES)]
+    found = [row["values"][name] for row in rows]
+    return {
+        "x": finite([row["position"] for row in rows]),
+        "y": finite([number["value"] for number in found]),
+        "error_y": {**bars([number["error"] for number in found], cap=2), "thickness": 0.8, "color": "var:open"},
+        "text": [row["label"] for row in rows],
+        "name": cut(null, LEGEND),
+        "mode": "lines+markers",
+        "line": {"color": "var:open", "width": 1, "dash": dash},
+        "marker": {"size": 4, "symbol": symbol, "color": "var:open"},
+        "opacity": 0.7,
+        "hovertemplate": "%{text}: %{y:.4g}<extra>%{fullData.name}</extra>",
+    }

@@ -7,74 +7,157 @@ from typing import Any
 
 from markupsafe import Markup
 
-from blockspin.report._folder import RunFolder
-from blockspin.report._html import Section, bars, figure, fill, finite, panel
+from blockspin.report._folder import RunFolder, Series
+from blockspin.report._html import Section, bars, figure, fill, finite, nice, panel
 from blockspin.report._labels import LEGEND, cut, ticks, words
 
 ORDER = 45
 QUESTION = "gaussian-enough"
+TITLES = {
+    "cumulants/kurtosis": "Excess kurtosis of single sites",
+    "cumulants/fourth_order": "Connected fourth order along random directions",
+    "negentropy/sites": "Negentropy of single sites",
+    "negentropy/directions": "Negentropy along random directions",
+}
+"""Of the quantities that every run has; others are named by their keys."""
 BODY = """
 <p>{{ answer.statement }}</p>
+<p class="soft">A field counts as Gaussian enough where four-point functions are those of Wick's theorem to
+{{ "%.0f"|format(100 * tolerance) }} %: where a quantity lies within its limit, all looks counted. This is about one
+site, or one direction, at a time and up to the fourth order; it does not say that the whole field is Gaussian.</p>
 <div class="grid">{% for plot in plots %}{{ plot }}{% endfor %}</div>
+<details><summary>All numbers, and the verdict on every layer and view</summary>
 <div class="scroll" tabindex="0"><table>
-<tr><th>{{ axis }}</th><th>view</th><th>Gaussian enough</th><th>quantity</th><th>measured</th><th>limit</th>
-<th>differs from theory</th></tr>
-{% for row in rows %}
-<tr><td><code>{{ row.label }}</code></td><td>{{ row.view }}</td>
-<td><span class="chip {{ row.part|replace(" ", "-") }}">{{ signs[row.part] }} {{ row.part }}</span></td>
-<td>{{ row.words }}</td><td class="num">{{ row.number|number }}</td><td class="num">{{ "%.3g"|format(row.limit) }}</td>
-<td>{{ "no number" if row.departs is none else "yes" if row.departs else "not beyond errors" }}</td></tr>
+<tr><th>{{ axis }}</th>{% for view, keys in views %}<th>{{ view }}</th>
+{% for key in keys %}<th>{{ words[key] }}<br>limit {{ "%.2g"|format(limits[key]) }}</th>{% endfor %}{% endfor %}</tr>
+{% for line in lines %}
+<tr><td><code>{{ line.label }}</code></td>
+{% for view, keys in views %}
+<td>{% if view in line.parts %}<span class="chip {{ line.parts[view]|replace(" ", "-") }}">
+{{ signs[line.parts[view]] }} {{ line.parts[view] }}</span>{% else %}not measured{% endif %}</td>
+{% for key in keys %}{% set row = line.rows.get(key) %}
+<td class="num">{{ (row.number if row else none)|number }}
+{%- if row and row.departs is sameas false %}<br><span class="soft">not told from theory</span>{% endif %}</td>
+{% endfor %}{% endfor %}</tr>
 {% endfor %}
-</table></div>
-<p class="soft">A field is Gaussian enough where four-point functions are those of Wick's theorem to
-{{ "%.0f"|format(100 * tolerance) }} %. The verdict is on a layer and view as a whole.</p>
+</table></div></details>
 """
-COLOURS = ("var:accent", "var:open", "var:in", "var:out")
+MARKS = {"yes": ("circle", "var:in"), "no": ("triangle-up", "var:out"), "cannot tell": ("circle-open", "var:open")}
+MEANING = {"yes": "within the limit", "no": "beyond the limit", "cannot tell": "cannot tell"}
+Rows = Sequence[Mapping[str, Any]]
 
 
 def section(run: RunFolder) -> Section | None:
     """Return a figure a quantity and the table of all numbers; nothing where the question was not asked."""
     answer = next((a for a in run.answers["answers"] if a["question"] == QUESTION), None)
-    rows: Sequence[Mapping[str, Any]] = answer["figure"].get("rows", ()) if answer else ()
+    rows: Rows = answer["figure"].get("rows", ()) if answer else ()
     if not answer or not rows:
         return None
-    plots = [
-        _panel(key, [row for row in rows if row["key"] == key]) for key in dict.fromkeys(row["key"] for row in rows)
-    ]
-    named = [{**row, "words": words(row["key"].replace("/", "."))} for row in rows]
-    figures = {"axis": answer["figure"]["axis"], "tolerance": answer["figure"]["tolerance"]}
-    return Section("Gaussian enough?", fill(BODY, answer=answer, plots=plots, rows=named, **figures))
+    keys = list(dict.fromkeys(row["key"] for row in rows))
+    controls = {key: [s for s in run.quantities.get(_dotted(key), ()) if s.role == "control"] for key in keys}
+    named = {view: [k for k in keys if view in {r["view"] for r in rows if r["key"] == k}] for view in _views(rows)}
+    body = fill(
+        BODY,
+        answer=answer,
+        axis=answer["figure"]["axis"],
+        tolerance=answer["figure"]["tolerance"],
+        plots=[
+            _panel(key, [r for r in rows if r["key"] == key], controls[key], answer["figure"]["axis"]) for key in keys
+        ],
+        views=list(named.items()),
+        words={key: words(_dotted(key)) for key in keys},
+        limits={row["key"]: row["limit"] for row in rows},
+        lines=_lines(rows),
+    )
+    return Section("Gaussian enough?", body)
 
 
-def _panel(key: str, rows: Sequence[Mapping[str, Any]]) -> Markup:
-    title = words(key.replace("/", "."))
-    return panel(title, lambda: _plot(title, rows))
+def _dotted(key: str) -> str:
+    return key.replace("/", ".")
 
 
-def _plot(title: str, rows: Sequence[Mapping[str, Any]]) -> Markup:
-    positions, labels = [row["position"] for row in rows], [row["label"] for row in rows]
-    limit = rows[0]["limit"]
-    measured = {
+def _views(rows: Rows) -> list[str]:
+    return list(dict.fromkeys(row["view"] for row in rows))
+
+
+def _lines(rows: Rows) -> list[dict[str, Any]]:
+    """Return one line a scale: the verdict on each view, and each number."""
+    lines: dict[float, dict[str, Any]] = {}
+    for row in rows:
+        line = lines.setdefault(row["position"], {"label": row["label"], "parts": {}, "rows": {}})
+        line["parts"][row["view"]] = row["part"]
+        line["rows"][row["key"]] = row
+    return list(lines.values())
+
+
+def _panel(key: str, rows: Rows, controls: Sequence[Series], axis: str) -> Markup:
+    title = TITLES.get(key, words(_dotted(key)))
+    return panel(title, lambda: _plot(title, rows, controls, axis))
+
+
+def _plot(title: str, rows: Rows, controls: Sequence[Series], axis: str) -> Markup:
+    positions, labels, limit = [row["position"] for row in rows], [row["label"] for row in rows], rows[0]["limit"]
+    through = {
         "x": finite(positions),
         "y": finite(row["number"]["value"] for row in rows),
-        "error_y": {**bars([row["number"]["error"] for row in rows]), "color": COLOURS[0]},
-        "text": labels,
-        "name": "measured",
-        "mode": "lines+markers",
-        "line": {"color": COLOURS[0], "width": 2},
-        "hovertemplate": "%{text}: %{y:.4g}<extra></extra>",
-    }
-    theory = {
-        "x": finite(positions),
-        "y": finite(row["theory"]["value"] if row["theory"] else None for row in rows),
-        "text": labels,
-        "name": cut("theory", LEGEND),
         "mode": "lines",
-        "line": {"color": COLOURS[1], "dash": "dot", "width": 1},
-        "hovertemplate": "%{text}: %{y:.4g}<extra>theory</extra>",
+        "line": {"color": "var:accent", "width": 1.5},
+        "hoverinfo": "skip",
+        "showlegend": False,
     }
+    marks = [_marked(word, [row for row in rows if row["verdict"] == word]) for word in MARKS]
     edges = {"xref": "paper", "x0": 0, "x1": 1, "y0": -limit, "y1": limit}
     band = {"type": "rect", **edges, "fillcolor": "var:in", "opacity": 0.12, "line": {"width": 0}}
-    layout = {"xaxis": ticks(positions, labels), "shapes": [band], "showlegend": True}
-    caption = f"Shaded: within the limit. Bars are two standard errors: {rows[0]['number']['how']}."
-    return figure(title, [measured, theory], layout, caption)
+    layout = {
+        "xaxis": {**ticks(positions, labels), "title": {"text": axis}},
+        "shapes": [band],
+        "showlegend": True,
+    }
+    beside = " Thin and grey: the untrained copy." if controls else ""
+    caption = (
+        f"Shaded: within the limit of ± {limit:.2g}.{beside} Bars are two standard errors: {rows[0]['number']['how']}."
+    )
+    unit = rows[0]["number"]["unit"]
+    drawn = [*map(_control, controls), *_theory(rows), through, *(mark for mark in marks if mark["x"])]
+    return figure(title + ("" if unit == "1" else f" ({nice(unit)})"), drawn, layout, caption)
+
+
+def _marked(word: str, rows: Rows) -> dict[str, Any]:
+    """Return the numbers of one verdict."""
+    symbol, colour = MARKS[word]
+    return {
+        "x": finite(row["position"] for row in rows),
+        "y": finite(row["number"]["value"] for row in rows),
+        "error_y": {**bars([row["number"]["error"] for row in rows]), "color": colour},
+        "text": [row["label"] for row in rows],
+        "name": MEANING[word],
+        "mode": "markers",
+        "marker": {"size": 8, "symbol": symbol, "color": colour},
+        "hovertemplate": "%{text}: %{y:.4g}<extra>%{fullData.name}</extra>",
+    }
+
+
+def _theory(rows: Rows) -> list[dict[str, Any]]:
+    """Return what an exact theory says, where one was given that is not zero throughout."""
+    values = [row["theory"]["value"] if row["theory"] else None for row in rows]
+    if not any(values):
+        return []
+    line = {"color": "var:ink", "dash": "dot", "width": 1}
+    about = {"x": finite(row["position"] for row in rows), "y": finite(values), "name": "theory", "mode": "lines"}
+    return [{**about, "line": line, "hovertemplate": "%{y:.4g}<extra>theory</extra>"}]
+
+
+def _control(series: Series) -> dict[str, Any]:
+    """Return a control as a thin grey line."""
+    return {
+        "x": finite(series.positions),
+        "y": finite(series.value),
+        "error_y": {**bars(series.error, cap=2), "thickness": 0.8, "color": "var:open"},
+        "text": list(series.labels),
+        "name": cut(series.flow, LEGEND),
+        "mode": "lines+markers",
+        "line": {"color": "var:open", "width": 1},
+        "marker": {"size": 4, "color": "var:open"},
+        "opacity": 0.7,
+        "hovertemplate": "%{text}: %{y:.4g}<extra>%{fullData.name}</extra>",
+    }
