@@ -76,6 +76,16 @@ def number(row: Mapping[str, Any] | None) -> str:
     return shown if unit == "1" else f"{shown} {nice(unit)}"
 
 
+def bare(row: Mapping[str, Any] | None) -> str:
+    """Return value ± error without the unit, which stands elsewhere."""
+    return number(None if row is None else {**row, "unit": "1"})
+
+
+def in_unit(unit: str) -> str:
+    """Return a unit in brackets for the end of a title; nothing for pure numbers."""
+    return "" if unit == "1" else f" ({nice(unit)})"
+
+
 def nice(unit: str) -> str:
     """Return a unit with raised powers."""
     return unit.replace("^-2", "⁻²").replace("^2", "²").replace("^3", "³")
@@ -94,8 +104,8 @@ def with_error(value: float, error: float | None) -> str:
 
 
 def chance(p: float) -> str:
-    """Return a p-value to one digit."""
-    return _minus(f"p = {p:.1g}" if p >= TINY else f"p below {TINY:g}")
+    """Return a p-value to one digit, on one line."""
+    return _minus(f"p = {p:.1g}" if p >= TINY else f"p below {TINY:g}").replace(" ", "\u00a0")
 
 
 def prose(text: str) -> str:
@@ -130,6 +140,7 @@ def _harmless(value: Any, key: str = "") -> Any:
 def _environment() -> Environment:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["number"] = number
+    environment.filters["bare"] = bare
     environment.filters["with_error"] = with_error
     environment.filters["prose"] = prose
     environment.globals["signs"] = SIGNS

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from blockspin.report._folder import RunFolder
-from blockspin.report._html import Section, bars, chance, figure, fill, finite, nice, panel
+from blockspin.report._html import Section, bars, chance, figure, fill, finite, in_unit, panel
 from blockspin.report._key import key
 from blockspin.report._labels import LEGEND, cut, ticks
 from blockspin.report._nulls import comparison, miss, tables_beside, traces
@@ -67,15 +67,15 @@ all tests</li>{% endfor %}</ul></details>{% endif %}
 <details><summary><code>{{ table.theory }}</code> {{ table.where }}</summary>
 {% if table.left_out %}<p class="soft">The theory leaves out: {{ table.left_out|join("; ") }}.</p>{% endif %}
 <div class="scroll" tabindex="0"><table>
-<tr><th>scale</th>{% for name in table.names %}<th>{{ name }}</th>{% endfor %}<th>fit</th></tr>
+<tr><th>scale</th>{% for name in table.names %}<th>{{ name }}{{ table.units[name] }}</th>{% endfor %}<th>fit</th></tr>
 {% for row in table.rows %}
 <tr><td><code>{{ row.label }}</code></td>
-{% for name in table.names %}<td class="num">{{ row["values"].get(name)|number }}</td>{% endfor %}
-<td>{{ row.fit|prose }}</td></tr>
+{% for name in table.names %}<td class="num">{{ row["values"].get(name)|bare }}</td>{% endfor %}
+<td class="text">{{ row.fit|prose }}</td></tr>
 {% for null, other in row.beside %}
 <tr class="soft"><td>{{ null }}</td>
-{% for name in table.names %}<td class="num">{{ other["values"].get(name)|number }}</td>{% endfor %}
-<td>{{ other.fit|prose }}</td></tr>
+{% for name in table.names %}<td class="num">{{ other["values"].get(name)|bare }}</td>{% endfor %}
+<td class="text">{{ other.fit|prose }}</td></tr>
 {% endfor %}
 {% endfor %}
 </table></div></details>
@@ -163,7 +163,8 @@ def _table(table: Mapping[str, Any]) -> dict[str, Any]:
     for row in table["rows"]:
         same = [(null, by[row["position"]]) for null, by in others if row["position"] in by]
         rows.append({**row, "fit": _fit(row), "beside": [(null, {**r, "fit": _fit(r)}) for null, r in same]})
-    return {**table, "names": _names(table), "rows": rows, "where": _where(table["flow"])}
+    units = {name: in_unit(m["unit"]) for row in table["rows"] for name, m in row["values"].items()}
+    return {**table, "names": _names(table), "units": units, "rows": rows, "where": _where(table["flow"])}
 
 
 def _names(table: Mapping[str, Any]) -> list[str]:
@@ -178,7 +179,7 @@ def _fit(row: Mapping[str, Any]) -> str:
         score = g["score"]["value"]
         p = "" if g["p_value"] is None else f", {chance(g['p_value'])}"
         parts.append(f"{g['name']} {'unknown' if score is None else _number(score)}{p}")
-    parts += [f"{name} {value:g}" for name, value in row["notes"].items() if value is not None]
+    parts += [f"{name} {_number(value)}" for name, value in row["notes"].items() if value is not None]
     return "; ".join([*parts, *([row["reason"]] if row["reason"] else [])]) or "no theory assumed"
 
 
@@ -219,7 +220,7 @@ def _plot(table: Mapping[str, Any], name: str, score: Mapping[str, Any] | None, 
     unit = lines[0]["values"][name]["unit"]
     labels, positions = [row["label"] for row in table["rows"]], [row["position"] for row in table["rows"]]
     layout = {"xaxis": {**ticks(positions, labels), "title": {"text": table["axis"]}}, "showlegend": False}
-    title = f"{table['theory']}: {name}, {_where(table['flow'])}" + ("" if unit == "1" else f" ({nice(unit)})")
+    title = f"{table['theory']}: {name}, {_where(table['flow'])}{in_unit(unit)}"
     more = f" {left} more couplings are in the table below." if left else ""
     return figure(title, _traces(table, name, score), layout, f"Bars are two standard errors.{more}")
 

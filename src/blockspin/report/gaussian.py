@@ -8,8 +8,8 @@ from typing import Any
 from markupsafe import Markup
 
 from blockspin.report._folder import RunFolder, Series
-from blockspin.report._html import Section, bars, figure, fill, finite, nice, panel
-from blockspin.report._labels import LEGEND, cut, ticks, words
+from blockspin.report._html import Section, bars, figure, fill, finite, in_unit, panel
+from blockspin.report._labels import LEGEND, cut, short, ticks, words
 
 ORDER = 45
 QUESTION = "gaussian-enough"
@@ -29,14 +29,14 @@ site, or one direction, at a time and up to the fourth order; it does not say th
 <details><summary>All numbers, and the verdict on every layer and view</summary>
 <div class="scroll" tabindex="0"><table>
 <tr><th>{{ axis }}</th>{% for view, keys in views %}<th>{{ view }}</th>
-{% for key in keys %}<th>{{ words[key] }}<br>limit {{ "%.2g"|format(limits[key]) }}</th>{% endfor %}{% endfor %}</tr>
+{% for key in keys %}<th>{{ words[key] }}<br>limit {{ limits[key] }}</th>{% endfor %}{% endfor %}</tr>
 {% for line in lines %}
 <tr><td><code>{{ line.label }}</code></td>
 {% for view, keys in views %}
 <td>{% if view in line.parts %}<span class="chip {{ line.parts[view]|replace(" ", "-") }}">
 {{ signs[line.parts[view]] }} {{ line.parts[view] }}</span>{% else %}not measured{% endif %}</td>
 {% for key in keys %}{% set row = line.rows.get(key) %}
-<td class="num">{{ (row.number if row else none)|number }}
+<td class="num">{{ (row.number if row else none)|bare }}
 {%- if row and row.departs is sameas false %}<br><span class="soft">not told from theory</span>{% endif %}</td>
 {% endfor %}{% endfor %}</tr>
 {% endfor %}
@@ -65,8 +65,8 @@ def section(run: RunFolder) -> Section | None:
             _panel(key, [r for r in rows if r["key"] == key], controls[key], answer["figure"]["axis"]) for key in keys
         ],
         views=list(named.items()),
-        words={key: words(_dotted(key)) for key in keys},
-        limits={row["key"]: row["limit"] for row in rows},
+        words={key: _word(*key.partition("/")[::2]) for key in keys},
+        limits={row["key"]: f"{row['limit']:.2g}{in_unit(row['number']['unit'])}" for row in rows},
         lines=_lines(rows),
     )
     return Section("Gaussian enough?", body)
@@ -74,6 +74,11 @@ def section(run: RunFolder) -> Section | None:
 
 def _dotted(key: str) -> str:
     return key.replace("/", ".")
+
+
+def _word(observable: str, quantity: str) -> str:
+    """Return what stands above a column of a view: the quantity, or the observable where that is the view itself."""
+    return (observable if quantity in ("sites", "directions") else quantity).replace("_", " ")
 
 
 def _views(rows: Rows) -> list[str]:
@@ -87,7 +92,8 @@ def _lines(rows: Rows) -> list[dict[str, Any]]:
         line = lines.setdefault(row["position"], {"label": row["label"], "parts": {}, "rows": {}})
         line["parts"][row["view"]] = row["part"]
         line["rows"][row["key"]] = row
-    return list(lines.values())
+    names = short([line["label"] for line in lines.values()])
+    return [{**line, "label": name} for line, name in zip(lines.values(), names, strict=True)]
 
 
 def _panel(key: str, rows: Rows, controls: Sequence[Series], axis: str) -> Markup:
@@ -119,7 +125,7 @@ def _plot(title: str, rows: Rows, controls: Sequence[Series], axis: str) -> Mark
     )
     unit = rows[0]["number"]["unit"]
     drawn = [*map(_control, controls), *_theory(rows), through, *(mark for mark in marks if mark["x"])]
-    return figure(title + ("" if unit == "1" else f" ({nice(unit)})"), drawn, layout, caption)
+    return figure(f"{title}{in_unit(unit)}", drawn, layout, caption)
 
 
 def _marked(word: str, rows: Rows) -> dict[str, Any]:
