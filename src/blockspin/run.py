@@ -81,6 +81,10 @@ def prepared(config: RunConfig) -> Study:
     steps.say(f"time: about {times:.0f} s for the network and its untrained copy")
     if trained:
         steps.say(f"and {times * (trained - 1) / 2:.0f} s for the checkpoints before it")
+    if nulls := chosen_nulls(config):
+        steps.say(
+            f"couplings along {' and '.join(nulls)} null flows too, each as long as their own (nulls = off: none)"
+        )
     require_space(config.folder(), disk)
     if fitted.workers < need.workers:
         steps.say(f"{fitted.workers} of {need.workers} workers fit into the memory that was given")
