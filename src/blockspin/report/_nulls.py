@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -110,26 +110,35 @@ def tables_beside(found: Mapping[str, Any], table: Mapping[str, Any]) -> list[tu
 
 def traces(beside: Sequence[tuple[str, Mapping[str, Any]]], name: str) -> list[dict[str, Any]]:
     """Return one coupling along the null flows, thin and grey."""
-    return [
-        thin(null, [row for row in table["rows"] if name in row["values"]], name, k)
-        for k, (null, table) in enumerate(beside)
-        if any(name in row["values"] for row in table["rows"])
-    ]
+    drawn = []
+    for k, (null, table) in enumerate(beside):
+        rows = [row for row in table["rows"] if name in row["values"]]
+        found = [row["values"][name] for row in rows]
+        numbers = [number["value"] for number in found], [number["error"] for number in found]
+        if rows:
+            where = [row["position"] for row in rows], [row["label"] for row in rows]
+            drawn.append(thin(null, *where, *numbers, LINES[k % len(LINES)]))
+    return drawn
 
 
-def thin(null: str, rows: Sequence[Mapping[str, Any]], name: str, style: int) -> dict[str, Any]:
-    """Return one line: at every scale the number of a name, with its error."""
-    dash, symbol = LINES[style % len(LINES)]
-    found = [row["values"][name] for row in rows]
+def thin(
+    name: str,
+    positions: Iterable[float],
+    labels: Sequence[str],
+    values: Iterable[float | None],
+    errors: Iterable[float | None],
+    style: tuple[str, str] = LINES[0],
+) -> dict[str, Any]:
+    """Return a thin grey line with its error bars: what stands beside the flow in question."""
     return {
-        "x": finite([row["position"] for row in rows]),
-        "y": finite([number["value"] for number in found]),
-        "error_y": {**bars([number["error"] for number in found], cap=2), "thickness": 0.8, "color": "var:open"},
-        "text": [row["label"] for row in rows],
-        "name": cut(null, LEGEND),
+        "x": finite(positions),
+        "y": finite(values),
+        "error_y": {**bars(errors, cap=2), "thickness": 0.8, "color": "var:open"},
+        "text": list(labels),
+        "name": cut(name, LEGEND),
         "mode": "lines+markers",
-        "line": {"color": "var:open", "width": 1, "dash": dash},
-        "marker": {"size": 4, "symbol": symbol, "color": "var:open"},
+        "line": {"color": "var:open", "width": 1, "dash": style[0]},
+        "marker": {"size": 4, "symbol": style[1], "color": "var:open"},
         "opacity": 0.7,
         "hovertemplate": "%{text}: %{y:.4g}<extra>%{fullData.name}</extra>",
     }

@@ -9,7 +9,8 @@ from markupsafe import Markup
 
 from blockspin.report._folder import RunFolder, Series
 from blockspin.report._html import Section, bars, figure, fill, finite, in_unit, panel
-from blockspin.report._labels import LEGEND, cut, short, ticks, words
+from blockspin.report._labels import short, ticks, words
+from blockspin.report._nulls import thin
 
 ORDER = 45
 QUESTION = "gaussian-enough"
@@ -119,12 +120,13 @@ def _plot(title: str, rows: Rows, controls: Sequence[Series], axis: str) -> Mark
         "shapes": [band],
         "showlegend": True,
     }
-    beside = " Thin and grey: the untrained copy." if controls else ""
+    grey = " Thin and grey: the untrained copy." if controls else ""
     caption = (
-        f"Shaded: within the limit of ± {limit:.2g}.{beside} Bars are two standard errors: {rows[0]['number']['how']}."
+        f"Shaded: within the limit of ± {limit:.2g}.{grey} Bars are two standard errors: {rows[0]['number']['how']}."
     )
     unit = rows[0]["number"]["unit"]
-    drawn = [*map(_control, controls), *_theory(rows), through, *(mark for mark in marks if mark["x"])]
+    beside = [thin(s.flow, s.positions, s.labels, s.value, s.error) for s in controls]
+    drawn = [*beside, *_theory(rows), through, *(mark for mark in marks if mark["x"])]
     return figure(f"{title}{in_unit(unit)}", drawn, layout, caption)
 
 
@@ -151,19 +153,3 @@ def _theory(rows: Rows) -> list[dict[str, Any]]:
     line = {"color": "var:ink", "dash": "dot", "width": 1}
     about = {"x": finite(row["position"] for row in rows), "y": finite(values), "name": "theory", "mode": "lines"}
     return [{**about, "line": line, "hovertemplate": "%{y:.4g}<extra>theory</extra>"}]
-
-
-def _control(series: Series) -> dict[str, Any]:
-    """Return a control as a thin grey line."""
-    return {
-        "x": finite(series.positions),
-        "y": finite(series.value),
-        "error_y": {**bars(series.error, cap=2), "thickness": 0.8, "color": "var:open"},
-        "text": list(series.labels),
-        "name": cut(series.flow, LEGEND),
-        "mode": "lines+markers",
-        "line": {"color": "var:open", "width": 1},
-        "marker": {"size": 4, "color": "var:open"},
-        "opacity": 0.7,
-        "hovertemplate": "%{text}: %{y:.4g}<extra>%{fullData.name}</extra>",
-    }
