@@ -97,12 +97,12 @@ def _trained(title: str, series: Sequence[Series], curves: Sequence[Mapping[str,
     wide = bool((values > 0).all()) and values.max() > DECADES * values.min()
     layout: dict[str, Any] = {
         "xaxis": _axis(series),
-        "yaxis": {"type": "log", "exponentformat": "power"} if wide else {},
+        "yaxis": {"type": "log", "exponentformat": "power", "dtick": 1} if wide else {},
         "showlegend": True,
         "shapes": [{**_shade(interval), "opacity": 0.15 / len(seen) ** 0.5} for interval in seen],
     }
     lines = [
-        {**_line(item, SHADES[k % len(SHADES)], True), "mode": "lines"}
+        {**_line(item, SHADES[k % len(SHADES)], True), "mode": "lines", "error_y": {"visible": False}}
         for k, item in enumerate(sorted(series, key=lambda item: item.flow))
     ]
     caption = "As the training itself measured it on its own data; it left no errors with these numbers."

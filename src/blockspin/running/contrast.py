@@ -72,7 +72,7 @@ def contrast(label: str, first: Replicas, second: Replicas) -> Contrast:
     Source:
         hotelling1931.
     """
-    names = [name for name in first.values if name in second.values]
+    names = [name for name in first.values if name in second.values and _finite(name, first, second)]
     if not names:
         raise TooFewSamplesError(f"no coupling at {label} exists in both flows", "Look at other scales.")
     groups = {len(of.replicas[name]) for of in (first, second) for name in names}
@@ -103,6 +103,10 @@ def corrected(contrasts: Iterable[Contrast]) -> tuple[Contrast, ...]:
     rows = tuple(contrasts)
     adjusted = holm([row.p_value for row in rows])
     return tuple(replace(row, adjusted=p) for row, p in zip(rows, adjusted, strict=True))
+
+
+def _finite(name: str, *rows: Replicas) -> bool:
+    return all(np.isfinite([of.values[name], *of.replicas[name]]).all() for of in rows)
 
 
 def _chance(z: np.ndarray, C: np.ndarray, error: np.ndarray, dof: int) -> float:
