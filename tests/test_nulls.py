@@ -69,11 +69,12 @@ def test_components_of_a_site_stay_together():
     assert not torch.equal(other, values)
 
 
-def test_coupled_sites_differ_from_shuffled_ones_and_free_ones_do_not():
+def test_scales_with_coupled_sites_differ_from_shuffled_ones():
     row = compared(field(1, 0.0), field(2, 0.5))
     assert row["verdict"] == "yes"
     assert [scale["differs"] for scale in row["scales"]] == [False, True]
-    assert compared(field(3, 0.0), field(4, 0.0))["verdict"] == "cannot tell"
+    assert row["scales"][1]["adjusted"] == pytest.approx(2 * row["scales"][1]["p_value"])
+    assert compared(field(1, 0.0))["verdict"] == "cannot tell"
 
 
 def test_free_sites_are_seldom_told_from_shuffled_ones():
