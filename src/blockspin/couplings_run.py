@@ -108,7 +108,7 @@ def _along(
     study: Study, step: str, names: Sequence[str], flows: Mapping[str, tuple[Flow, Slicing, Change]]
 ) -> dict[str, tuple[Flow, Sequence[Rows]]]:
     """Measure couplings at every layer or level of some flows: the data themselves are none."""
-    found = {}
+    found: dict[str, tuple[Flow, Sequence[Rows]]] = {}
     total, done = sum(len(flow) for flow, _, _ in flows.values()), 0
     with study.steps.step(step, total) as advance:
         for slug, (flow, slicing, change) in flows.items():
