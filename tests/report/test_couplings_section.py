@@ -6,7 +6,7 @@ import pytest
 from make_run import make_run
 
 from blockspin.report._folder import RunFolder
-from blockspin.report._html import chance, prose
+from blockspin.report._html import chance, nice, prose
 from blockspin.report._key import key
 from blockspin.report._nulls import comparison, miss, thin
 from blockspin.report.couplings import _drawn, section
@@ -101,3 +101,7 @@ def test_misses_beyond_measure_are_said_to_be():
 
 def test_marks_of_the_documentation_are_not_shown():
     assert prose(r"An action :math:`p \propto e^{-S}`. Lower ``last``.") == "An action p propto e^{-S}. Lower last."
+
+
+def test_powers_in_units_are_raised():
+    assert [nice(unit) for unit in ("field^-4", "field^2", "nats")] == ["field⁻⁴", "field²", "nats"]

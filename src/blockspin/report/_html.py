@@ -16,6 +16,7 @@ SIGNS = {"yes": "●", "no": "▲", "cannot tell": "○", "green": "✓", "amber
 """A sign beside every verdict and light, so that none is told by its colour alone."""
 TINY = 1e-100
 """Chances below this are not told apart."""
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 BRACKETS = str.maketrans("<>", "‹›")
 FIGURE = """<figure class="plot{{ " wide" if wide }}"><h4>{{ title }}</h4>
 <div class="canvas" data-plot="{{ data }}" role="img" aria-label="{{ title }}. {{ caption }}"></div>
@@ -88,7 +89,7 @@ def in_unit(unit: str) -> str:
 
 def nice(unit: str) -> str:
     """Return a unit with raised powers."""
-    return unit.replace("^-2", "⁻²").replace("^2", "²").replace("^3", "³")
+    return re.sub(r"\^(-?\d+)", lambda power: power[1].translate(RAISED), unit)
 
 
 def with_error(value: float, error: float | None) -> str:

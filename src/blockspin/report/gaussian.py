@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from blockspin.report._folder import RunFolder, Series
-from blockspin.report._html import Section, bars, figure, fill, finite, in_unit, panel
+from blockspin.report._html import Section, bars, figure, fill, finite, in_unit, nice, panel
 from blockspin.report._labels import short, ticks, words
 from blockspin.report._nulls import thin
 
@@ -67,7 +67,7 @@ def section(run: RunFolder) -> Section | None:
         ],
         views=list(named.items()),
         words={key: _word(*key.partition("/")[::2]) for key in keys},
-        limits={row["key"]: f"{row['limit']:.2g}{in_unit(row['number']['unit'])}" for row in rows},
+        limits={row["key"]: f"{row['limit']:.2g} {_unit(row)}".strip() for row in rows},
         lines=_lines(rows),
     )
     return Section("Gaussian enough?", body)
@@ -75,6 +75,10 @@ def section(run: RunFolder) -> Section | None:
 
 def _dotted(key: str) -> str:
     return key.replace("/", ".")
+
+
+def _unit(row: Mapping[str, Any]) -> str:
+    return "" if row["number"]["unit"] == "1" else nice(row["number"]["unit"])
 
 
 def _word(observable: str, quantity: str) -> str:
