@@ -41,21 +41,23 @@ def read(path: Path):
 
 
 def test_predictions_are_written_without_the_held_out_files_and_scored_with_them(folder, capsys):
-    held = folder / "couplings" / "network" / "004.json"
-    kept = held.read_bytes()
-    held.unlink()  # what is not there cannot have been looked at
+    flows = ("network", "network-untrained", "network-shuffled")
+    kept = {path: path.read_bytes() for path in (folder / "couplings" / flow / "004.json" for flow in flows)}
+    for held in kept:
+        held.unlink()  # what is not there cannot have been looked at
     assert command(folder, held_out=["4"], flow="network") == 0
     written = read(folder / "predictions.json")
-    assert written["held_out"] == {"network": {"4": "couplings/network/004.json"}}
-    assert set(written["read"]) == {f"couplings/network/00{k}.json" for k in range(4)}
+    assert written["held_out"] == {flow: {"4": f"couplings/{flow}/004.json"} for flow in flows}
+    assert set(written["read"]) == {f"couplings/{flow}/00{k}.json" for flow in flows for k in range(4)}
     assert written["hash"] in capsys.readouterr().out
-    held.write_bytes(kept)
+    for held, content in kept.items():
+        held.write_bytes(content)
     assert command(folder, score=True) == 0
     shown = capsys.readouterr().out
     assert "held-out scales were measured after that" in shown
     scores = read(folder / "scores.json")
     assert scores["predictions"] == written["hash"]
-    scored = {row["theory"]: row["scored"] for row in scores["scores"]}
+    scored = {row["theory"]: row["scored"] for row in scores["scores"] if not row["null_of"]}
     models = [s["model"] for s in scored["participation-ratio"]["scores"]]
     assert models == ["effective theory", "no running", "nearest scale", "power law", "free fit"]
     assert scored["participation-ratio"]["verdict"] in ("better", "not better", "cannot tell")
@@ -121,6 +123,23 @@ def test_a_run_predicts_a_third_of_its_scales_and_shows_it(finished):
     answers = read(finished / "answers.json")
     assert any("predictions at scales held out" in sentence for sentence in answers["summary"])
     assert any(row["name"] == "gaussian-precision" for row in answers["methods"])
+
+
+def test_null_flows_stand_beside_the_couplings(finished):
+    found = read(finished / "couplings.json")
+    named = {(row["flow"], row["null"]) for row in found["nulls"]}
+    assert named == {(f, n) for f in ("network", "explicit") for n in ("untrained network", "sites shuffled")}
+    labels = {t["flow"]: [row["label"] for row in t["rows"]] for t in found["tables"]}
+    for row in found["nulls"]:
+        assert labels[row["slug"]] == labels[row["flow"]]
+        assert all(scale["p_value"] <= scale["adjusted"] <= 1 for scale in row["scales"])
+        assert row["scales"] or row["reason"]
+    held = {row["flow"]: row["held_out"] for row in found["predictions"] if row["scored"]}
+    assert held["network-untrained"] == held["network-shuffled"] == held["network"]
+    assert not {row["flow"] for row in found["validity"]} - {"network", "explicit"}
+    page = (finished / "report.html").read_text(encoding="utf-8")
+    assert "Beside null flows" in page
+    assert "</svg>sites shuffled" in page  # in the key of the figures
 
 
 def test_every_coupling_of_the_tables_has_an_error_and_a_fit_or_a_reason(finished):

@@ -74,6 +74,10 @@ def test_the_report_has_a_section_on_training(grokked):
     assert 'id="training"' in page
     assert "Alignment of the kernel with that of the targets" in page
     assert "Similarity with the last checkpoint" in page
+    assert "Loss during the training" in page  # what the training itself measured, beside the flow
+    curves = json.loads((grokked / "answers.json").read_text(encoding="utf-8"))["training_curves"]
+    assert curves["test_loss"]["steps"] == sorted(curves["test_loss"]["steps"])
+    assert curves["test_loss"]["values"][-1] < curves["test_loss"]["values"][0]
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from blockspin.capture.reading import Estimate
+from blockspin.couplings_nulls import chosen_nulls
 from blockspin.engine.measure import HELD
 from blockspin.errors import MemoryBudgetError
 from blockspin.memory import resident
@@ -21,6 +22,8 @@ HASHES = 9
 """Bytes a parameter of the hashes that gradients are sketched by."""
 COPIES = 5
 """The levels of an explicit flow, those with the parts exchanged, and those of its three controls."""
+NULLS = 4
+"""Last layers that the levels of a null flow of the couplings take together, both parts of the records."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Need:
         data: The data as an ensemble of their own, while it is made.
         samples: The samples that are kept for kernels.
         states: The states of a group while a pass is under way, and of all groups while numbers are evaluated.
-        question: Kernels and fields while the question is asked.
+        question: Kernels and fields while the question is asked, or the levels of null flows after that.
         training: Networks and samples of two more checkpoints, and the gradients of one, where there are any.
         workers: Worker processes; 0 where this process carries out the passes itself.
     """
@@ -93,6 +96,7 @@ def memory_needed(study: Study, cost: Estimate) -> Need:
     fields = 2 * 4 * n * sum(widths) + 4 * records * last  # of the checkpoint before, and of one while it is split
     gradients = cost.parameter_bytes + HASHES * cost.parameters
     trained = 2 * cost.parameter_bytes + fields + max(states, gradients)  # a state dict beside its network
+    nulls = 4 * NULLS * len(chosen_nulls(study.config)) * records * last
     kernels = min(BLOCK, 4 * n**2 * (2 * (len(widths) + 1) + COPIES * LEVELS))
     return Need(
         base=resident(),
@@ -100,7 +104,7 @@ def memory_needed(study: Study, cost: Estimate) -> Need:
         data=DATA_COPIES * records * data,
         samples=2 * kept + 4 * n * data,
         states=states,
-        question=8 * n * entries + max(2 * kernels, KERNELS * n**2),
+        question=max(8 * n * entries + max(2 * kernels, KERNELS * n**2), nulls),
         workers=study.config.workers if "workers" in vars(study.executor()) else 0,
         training=trained if study.material.checkpoints else 0,
     )

@@ -75,6 +75,11 @@ class RunConfig:
     couplings: tuple[str, ...] = option(
         (), "Couplings that are measured along the flows and predicted; blank for those that suit, off for none."
     )
+    nulls: tuple[str, ...] = option(
+        (),
+        "Null flows beside the couplings, each about as long to measure as they are: untrained, shuffled; blank for "
+        "both, off for none.",
+    )
     samples: int = option(2000, "Most records to read, drawn by hash of their content.", low=8, high=10_000_000)
     kernel_samples: int = option(
         1500, "Most samples for kernels; the scheme is fitted on the others.", low=8, high=20_000

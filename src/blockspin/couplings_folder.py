@@ -38,6 +38,7 @@ class Ladder:
         labels: The scales.
         positions: Where they lie.
         lengths: ln of their lengths, NaN where there is none.
+        null_of: Slug of the flow that this one stands beside as a null; blank for a flow in its own right.
     """
 
     folder: Path
@@ -47,6 +48,7 @@ class Ladder:
     labels: tuple[str, ...]
     positions: tuple[float, ...]
     lengths: tuple[float, ...]
+    null_of: str = ""
 
     def path(self, scale: int) -> Path:
         """Return the file of a scale."""
@@ -83,12 +85,15 @@ class Ladder:
         return Places(tuple(self.labels[s] for s in scales), positions, lengths)
 
 
-def write_couplings(folder: Path, flows: Mapping[str, tuple[Flow, Sequence[Rows]]]) -> None:
+def write_couplings(
+    folder: Path, flows: Mapping[str, tuple[Flow, Sequence[Rows]]], null_of: Mapping[str, str] | None = None
+) -> None:
     """Write one file a scale and the index.
 
     Args:
         folder: The run folder.
         flows: By slug, the flow and what was measured at each of its scales.
+        null_of: For the slug of a null flow that of the flow beside which it stands.
     """
     index = []
     for slug, (flow, rows) in flows.items():
@@ -97,6 +102,7 @@ def write_couplings(folder: Path, flows: Mapping[str, tuple[Flow, Sequence[Rows]
         about: dict[str, Any] = {"slug": slug, "name": flow.name, "axis": axis.name, "unit": axis.unit}
         about |= {"direction": axis.direction.value, "labels": list(flow.labels)}
         about |= {"positions": [float(scale.position) for scale in flow], "log_lengths": lengths}
+        about |= {"null_of": (null_of or {}).get(slug, "")}
         index.append(about)
         for scale, row in enumerate(rows):
             found = [{"theory": t, "slice": s, **replicas.to_dict()} for (t, s), replicas in row.items()]
@@ -119,7 +125,8 @@ def ladders(folder: Path) -> list[Ladder]:
             axis = Axis(row["axis"], row["unit"], Direction(row["direction"]))
             lengths = tuple(float("nan") if x is None else float(x) for x in row["log_lengths"])
             positions = tuple(map(float, row["positions"]))
-            found.append(Ladder(folder, row["slug"], row["name"], axis, tuple(row["labels"]), positions, lengths))
+            where = (tuple(row["labels"]), positions, lengths)
+            found.append(Ladder(folder, row["slug"], row["name"], axis, *where, row.get("null_of", "")))
     except (KeyError, TypeError, ValueError) as lack:
         raise RunFolderError(f"the index of couplings in {folder} is damaged ({lack})", "Repeat the run.") from None
     return found

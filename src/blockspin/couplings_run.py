@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import torch
 
 from blockspin.config import RunConfig
 from blockspin.couplings_folder import Ladder, Rows, ladders, write_couplings
+from blockspin.couplings_nulls import OFF, Change, NullFlow, beside, sentences, unchanged
 from blockspin.ensemble import Ensemble, group_of
 from blockspin.errors import BlockspinError, UnknownNameError
 from blockspin.flow import Flow
@@ -25,7 +26,6 @@ from blockspin.running.replicas import Replicas
 from blockspin.running.validity import WHOLE, validity
 from blockspin.study import DATA, Study
 
-OFF = "off"
 SUITED = ("gaussian-precision", "kernel-exponent", "effective-action")
 """Couplings of one real field that need no choice; those of them that are registered are measured by default."""
 UNSIGNED = {"effective-action": {"operators": ("mass", "quartic", "product")}}
@@ -36,6 +36,8 @@ LARGEST = 1024
 """Directions of a field whose couplings are measured: covariances of every group are held at once."""
 SLICES, FEWEST = 12, 3
 """Most slices of the data, and fewest samples that each must have in every group."""
+Slicing = Callable[[Study, Ensemble, torch.Tensor], dict[str, torch.Tensor]]
+"""From a field and the groups of its samples to masks of the samples, by slice."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,45 +68,60 @@ def chosen_couplings(config: RunConfig) -> tuple[str, ...]:
     return config.couplings or tuple(name for name in SUITED if name in known)
 
 
-def along(study: Study, folder: Path, flows: Mapping[str, Flow]) -> CouplingsRun:
+def along(study: Study, folder: Path, flows: Mapping[str, Flow], nulls: Sequence[NullFlow] = ()) -> CouplingsRun:
     """Measure couplings at every scale of some flows, write them, predict held-out scales, test where theories hold.
 
     Every field is brought to unit mean variance first, so that couplings of different layers are in one unit. The held
     out scales of the default prediction are measured like the others, but their files are opened after it was made.
+    Along null flows the same is measured on the whole of the data, and predicted.
 
     Args:
         study: The run under way.
         folder: Its folder.
         flows: By slug; their scales carry ensembles.
+        nulls: Null flows beside them.
     """
     names = chosen_couplings(study.config)
     if not names:
         return CouplingsRun(flows, ())
-    found: dict[str, tuple[Flow, Sequence[Rows]]] = {}
-    total = sum(map(len, flows.values()))
-    with study.steps.step("measuring couplings", total) as advance:
-        done = 0
-        for slug, flow in flows.items():
-            layers = replace(flow, scales=tuple(scale for scale in flow if scale.label != DATA))
-            rows = []
-            for scale in layers:
-                rows.append(_measured(study, names, scale.ensemble))
-                advance(done := done + 1, total)
-            found[slug] = layers, rows
-        write_couplings(folder, found)
+    found = _along(
+        study, "measuring couplings", names, {slug: (flow, _slices, unchanged) for slug, flow in flows.items()}
+    )
+    if nulls:
+        given = {null.slug: (null.flow, _whole, null.change) for null in nulls}
+        found |= _along(study, "measuring couplings of null flows", names, given)
+    null_of = {null.slug: null.of for null in nulls}
+    write_couplings(folder, found, null_of)
     with study.steps.step("predicting held-out scales"):
-        predictions = by_default(folder)
-        tests = [row for ladder in ladders(folder) for row in _validity(ladder)]
-        content = {"format": 1, "tables": _tables(found), "predictions": predictions, "validity": tests}
-        write_json(folder / "couplings.json", content)
+        predictions, compared = by_default(folder), beside(found, nulls)
+        tests = [row for ladder in ladders(folder) if not ladder.null_of for row in _validity(ladder)]
+        content = {"format": 1, "tables": _tables(found, null_of), "predictions": predictions, "validity": tests}
+        write_json(folder / "couplings.json", {**content, "nulls": compared})
     named = {slug: flow.with_measurements(_measurements(*found[slug])) for slug, flow in flows.items()}
-    return CouplingsRun(named, tuple(_sentences(predictions)))
+    return CouplingsRun(named, (*_sentences(predictions), *sentences(compared, predictions)))
 
 
 # --- measuring --------------------------------------------------------------------------------------------------------
 
 
-def _measured(study: Study, names: Sequence[str], ensemble: Ensemble) -> Rows:
+def _along(
+    study: Study, step: str, names: Sequence[str], flows: Mapping[str, tuple[Flow, Slicing, Change]]
+) -> dict[str, tuple[Flow, Sequence[Rows]]]:
+    """Measure couplings at every layer or level of some flows: the data themselves are none."""
+    found: dict[str, tuple[Flow, Sequence[Rows]]] = {}
+    total, done = sum(len(flow) for flow, _, _ in flows.values()), 0
+    with study.steps.step(step, total) as advance:
+        for slug, (flow, slicing, change) in flows.items():
+            layers = replace(flow, scales=tuple(scale for scale in flow if scale.label != DATA))
+            rows = []
+            for scale in layers:
+                rows.append(_measured(study, names, change(scale.ensemble), slicing))
+                advance(done := done + 1, total)
+            found[slug] = layers, rows
+    return found
+
+
+def _measured(study: Study, names: Sequence[str], ensemble: Ensemble, slicing: Slicing) -> Rows:
     """Return what was measured at one scale, by theory and slice; the reason where there is nothing."""
     directions = ensemble.values[0].numel()
     if directions > LARGEST:
@@ -118,7 +135,7 @@ def _measured(study: Study, names: Sequence[str], ensemble: Ensemble) -> Rows:
     estimators = {name: suited(name, field) for name in names}
     observed = {name: member("observables", name)() for name in OBSERVED}
     found = {}
-    for part, mask in _slices(study, field, group).items():
+    for part, mask in slicing(study, field, group).items():
         states = _States(field, group, mask, study.config.groups)
         for name, estimator in (estimators if part != WHOLE else {**estimators, **observed}).items():
             found[name, part] = states.replicas(estimator)
@@ -179,12 +196,17 @@ class _States:
             return Replicas(reason=str(reason).strip().partition("\n")[0])
 
 
+def _whole(study: Study, field: Ensemble, group: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Return one mask, of all samples."""
+    return {WHOLE: torch.ones(len(field), dtype=torch.bool)}
+
+
 def _slices(study: Study, field: Ensemble, group: torch.Tensor) -> dict[str, torch.Tensor]:
     """Return masks of the samples: all, and one for each value of the targets where there are a few.
 
     Slices by what the field looks like would be no test: a part that is cut out by its values has another law.
     """
-    masks = {WHOLE: torch.ones(len(field), dtype=torch.bool)}
+    masks = _whole(study, field, group)
     targets = study.material.targets
     values = [str(targets.get(int(key), "")) for key in field.ids]
     kinds = sorted(set(values)) if targets else []
@@ -219,7 +241,7 @@ def _validity(ladder: Ladder) -> list[dict[str, Any]]:
     return found
 
 
-def _tables(found: Mapping[str, tuple[Flow, Sequence[Rows]]]) -> list[dict[str, Any]]:
+def _tables(found: Mapping[str, tuple[Flow, Sequence[Rows]]], null_of: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return for every flow and theory the couplings of each scale with errors and fit quality."""
     tables = []
     for slug, (flow, rows) in found.items():
@@ -230,7 +252,7 @@ def _tables(found: Mapping[str, tuple[Flow, Sequence[Rows]]]) -> list[dict[str, 
             ]
             left_out = next((r.left_out for row in rows if (r := row.get((theory, WHOLE))) and r.left_out), ())
             about = {"flow": slug, "name": flow.name, "theory": theory, "observable": theory in OBSERVED}
-            axis = {"axis": flow.axis.name, "left_out": list(left_out)}
+            axis = {"axis": flow.axis.name, "left_out": list(left_out), "null_of": null_of.get(slug, "")}
             tables.append({**about, **axis, "rows": lines})
     return tables
 
@@ -262,7 +284,7 @@ def _measurements(flow: Flow, rows: Sequence[Rows]) -> dict[str, dict[str, Measu
 def _sentences(predictions: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return one sentence a flow: of how many theories the predictions at held-out scales came out how."""
     rows = []
-    for flow in dict.fromkeys(p["flow"] for p in predictions):
+    for flow in dict.fromkeys(p["flow"] for p in predictions if not p["null_of"]):
         words = [p["scored"]["verdict"] for p in predictions if p["flow"] == flow and p["scored"]]
         if words:
             better = words.count("better")

@@ -34,12 +34,13 @@ def write_predictions(
 ) -> dict[str, Any]:
     """Predict held-out scales of a run folder from the others, and write ``predictions.json``.
 
-    Of the couplings the files of the accessible scales are opened, and no others.
+    Of the couplings the files of the accessible scales are opened, and no others. Along null flows the same scales are
+    predicted, so that it is seen what a prediction is worth.
 
     Args:
         folder: A run folder.
         held_out: Labels of scales; by default the last third of a flow, on coarsening flows the finest third.
-        flow: Slug of the one flow to predict along; blank for all.
+        flow: Slug of the one flow to predict along, with its nulls; blank for all.
         level: Of the intervals.
 
     Raises:
@@ -52,12 +53,11 @@ def write_predictions(
         raise RunFolderError(
             f"{place} was written already", "Score it with --score, or move it away before you predict again."
         )
-    known = [ladder for ladder in ladders(folder) if flow in ("", ladder.slug)]
+    known = [ladder for ladder in ladders(folder) if flow in ("", ladder.slug, ladder.null_of)]
     if not known:
         raise UnknownNameError("flow", flow, [ladder.slug for ladder in ladders(folder)])
     rows, read, held = [], dict[str, str](), {}
-    for ladder in known:
-        scales = _held_out(ladder, held_out)
+    for ladder, scales in _held_out_of(known, held_out):
         accessible = [s for s in range(len(ladder.labels)) if s not in scales]
         if not scales or len(accessible) < FEWEST:
             continue
@@ -100,8 +100,7 @@ def write_scores(folder: Path) -> dict[str, Any]:
 def by_default(folder: Path) -> Found:
     """Return predictions of the default held-out scales of every flow with their scores; plain, without times."""
     found: Found = []
-    for ladder in ladders(folder):
-        scales = _held_out(ladder, ())
+    for ladder, scales in _held_out_of(ladders(folder), ()):
         if len(ladder.labels) - len(scales) >= FEWEST:
             made = predictions(ladder, scales)
             found += scores({ladder.slug: ladder}, made, LEVEL)
@@ -133,6 +132,7 @@ def scores(known: Mapping[str, Ladder], made: Found, level: float) -> Found:
         if ladder.slug not in rows:
             rows[ladder.slug] = ladder.rows(scales)
         result = {key: about[key] for key in ("flow", "theory", "reason")} | {"scored": None, "held_out": []}
+        result["null_of"] = ladder.null_of
         if about["prediction"] is not None:
             prediction = _prediction(about["prediction"])
             result |= {"held_out": list(prediction.places.labels), "coordinate": prediction.coordinate}
@@ -146,6 +146,13 @@ def scores(known: Mapping[str, Ladder], made: Found, level: float) -> Found:
 
 
 # --- inner workings ---------------------------------------------------------------------------------------------------
+
+
+def _held_out_of(known: Sequence[Ladder], labels: Sequence[str]) -> list[tuple[Ladder, list[int]]]:
+    """Return every flow with its scales that are held out: of a null flow those of the flow beside it."""
+    by = {ladder.slug: _held_out(ladder, labels) for ladder in known}
+    rows = [(ladder, by.get(ladder.null_of, by[ladder.slug])) for ladder in known]
+    return [(ladder, [s for s in scales if s < len(ladder.labels)]) for ladder, scales in rows]
 
 
 def _held_out(ladder: Ladder, labels: Sequence[str]) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from blockspin.answer import Answer
 from blockspin.budget import disk_needed, memory_needed, within
 from blockspin.config import RunConfig
 from blockspin.controls import explicit_controls, gaussian_copy
+from blockspin.couplings_nulls import chosen_nulls, null_flows
 from blockspin.couplings_run import along, chosen_couplings
 from blockspin.engine._files import FULL, locked, unwritable
 from blockspin.engine._threads import torch_threads
@@ -65,7 +67,8 @@ def prepared(config: RunConfig) -> Study:
         DiskSpaceError: If the disk has no room for the states.
     """
     steps = Steps()
-    chosen_couplings(config)  # refuses a name that nobody has registered
+    for chosen in (chosen_couplings, chosen_nulls):
+        chosen(config)  # refuses a name that nobody has registered
     with steps.step("drawing the records"):
         material = open_material(config)
     study, cost = Study.prepare(config, material, steps)
@@ -78,6 +81,10 @@ def prepared(config: RunConfig) -> Study:
     steps.say(f"time: about {times:.0f} s for the network and its untrained copy")
     if trained:
         steps.say(f"and {times * (trained - 1) / 2:.0f} s for the checkpoints before it")
+    if nulls := chosen_nulls(config):
+        steps.say(
+            f"couplings along {' and '.join(nulls)} null flows too, each as long as their own (nulls = off: none)"
+        )
     require_space(config.folder(), disk)
     if fitted.workers < need.workers:
         steps.say(f"{fitted.workers} of {need.workers} workers fit into the memory that was given")
@@ -113,26 +120,36 @@ def carry_out(study: Study, folder: Path, merged: Sequence[str] = ()) -> None:
     _keep_checkpoints(study.material, folder, study.steps)
     data, passes = study.data(), study.passes
     network, parts = study.depth(NETWORK, passes[NETWORK], folder, data)
-    untrained, _ = study.depth(UNTRAINED, passes[UNTRAINED], folder, data)
+    untrained, copied = study.depth(UNTRAINED, passes[UNTRAINED], folder, data)
     explicit, exchanged = study.explicit(parts)
     with study.steps.step("asking whether the levels lie on the network's flow"):
         controls = {untrained.name: untrained, **explicit_controls(explicit, generator=study.generator(3))}
         question = member("questions", QUESTION)()
         answer = question.ask(network, explicit, controls=controls, generator=study.generator(4))
-    coupled = along(study, folder, {"network": network, "explicit": explicit})
+    nulls, missing = null_flows(study, (network, parts), (untrained, copied), explicit)
+    coupled = along(study, folder, {"network": network, "explicit": explicit}, nulls)
+    del nulls  # their samples are not needed any more
     flows = {"network": coupled.flows["network"], "untrained": untrained}
     flows |= {"explicit": coupled.flows["explicit"], "exchanged": exchanged}
     about = {**_about(study), "untrained": passes[UNTRAINED].network.how, "predicted": list(coupled.sentences)}
-    gaussian, about["question_notes"] = _gaussian(study, network, untrained)
+    gaussian, notes = _gaussian(study, network, untrained)
+    about["question_notes"] = [*missing, *notes]
     answers = [answer, *gaussian]
     if study.material.checkpoints:
         training = trajectory(study, folder, network)
         flows |= training.flows()
         answers += [] if training.answer is None else [training.answer]
         about["training_notes"] = list(training.notes)
+        about["training_curves"] = {name: _curve(curve) for name, curve in training.curves.items()}
     _write(study, folder, answers, flows, about, merged)
     if not study.config.keep_states:
         shutil.rmtree(folder / "states", ignore_errors=True)
+
+
+def _curve(curve: Mapping[int, float]) -> dict[str, list[float]]:
+    """Return a curve of a training without what is no number."""
+    known = {step: value for step, value in sorted(curve.items()) if math.isfinite(value)}
+    return {"steps": list(known), "values": list(known.values())}
 
 
 def _gaussian(study: Study, network: Flow, untrained: Flow) -> tuple[list[Answer], list[str]]:

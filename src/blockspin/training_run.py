@@ -44,12 +44,14 @@ class Trajectory:
         network: That of the network as a whole.
         answer: Whether there is a transition, or None where there are too few checkpoints to ask.
         notes: What was left out, and why.
+        curves: What the training itself measured on its way, by name and step, where the run saw it.
     """
 
     layers: Mapping[str, Flow]
     network: Flow
     answer: Answer | None
     notes: tuple[str, ...]
+    curves: Mapping[str, Mapping[int, float]]
 
     def flows(self) -> dict[str, Flow]:
         """Return all flows by the name of their file."""
@@ -95,7 +97,8 @@ def trajectory(study: Study, folder: Path, network: Flow) -> Trajectory:
             answer = question.ask(joined(WHOLE, layers), controls={}, generator=study.generator(6))
         except BlockspinError as reason:
             notes = (*notes, f"Whether training has a transition was not asked: {reason}")
-    return Trajectory(layers, whole, answer, notes)
+    trained = study.material.trained
+    return Trajectory(layers, whole, answer, notes, trained.curves if trained else {})
 
 
 def _rows(study: Study, folder: Path, network: Flow) -> tuple[dict[int, Rows], dict[str, Ensemble | str]]:

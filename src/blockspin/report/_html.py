@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,9 @@ from markupsafe import Markup
 
 SIGNS = {"yes": "●", "no": "▲", "cannot tell": "○", "green": "✓", "amber": "!", "red": "✕"}
 """A sign beside every verdict and light, so that none is told by its colour alone."""
+TINY = 1e-100
+"""Chances below this are not told apart."""
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 BRACKETS = str.maketrans("<>", "‹›")
 FIGURE = """<figure class="plot{{ " wide" if wide }}"><h4>{{ title }}</h4>
 <div class="canvas" data-plot="{{ data }}" role="img" aria-label="{{ title }}. {{ caption }}"></div>
@@ -73,9 +77,19 @@ def number(row: Mapping[str, Any] | None) -> str:
     return shown if unit == "1" else f"{shown} {nice(unit)}"
 
 
+def bare(row: Mapping[str, Any] | None) -> str:
+    """Return value ± error without the unit, which stands elsewhere."""
+    return number(None if row is None else {**row, "unit": "1"})
+
+
+def in_unit(unit: str) -> str:
+    """Return a unit in brackets for the end of a title; nothing for pure numbers."""
+    return "" if unit == "1" else f" ({nice(unit)})"
+
+
 def nice(unit: str) -> str:
     """Return a unit with raised powers."""
-    return unit.replace("^-2", "⁻²").replace("^2", "²").replace("^3", "³")
+    return re.sub(r"\^(-?\d+)", lambda power: power[1].translate(RAISED), unit)
 
 
 def with_error(value: float, error: float | None) -> str:
@@ -88,6 +102,16 @@ def with_error(value: float, error: float | None) -> str:
         return _minus(f"{value:.3e} ± {error:.1e}")
     digits = max(0, 1 - math.floor(math.log10(error)))
     return _minus(f"{value:.{digits}f} ± {error:.{digits}f}")
+
+
+def chance(p: float) -> str:
+    """Return a p-value to one digit, on one line."""
+    return _minus(f"p = {p:.1g}" if p >= TINY else f"p below {TINY:g}").replace(" ", "\u00a0")
+
+
+def prose(text: str) -> str:
+    """Return a sentence of the library without the marks that its documentation is set by."""
+    return re.sub(r":math:`([^`]*)`", lambda found: found[1].replace("\\", ""), text).replace("``", "")
 
 
 def finite(values: Any) -> list[float | None]:
@@ -117,6 +141,8 @@ def _harmless(value: Any, key: str = "") -> Any:
 def _environment() -> Environment:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["number"] = number
+    environment.filters["bare"] = bare
     environment.filters["with_error"] = with_error
+    environment.filters["prose"] = prose
     environment.globals["signs"] = SIGNS
     return environment

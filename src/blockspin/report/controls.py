@@ -19,6 +19,8 @@ EXPECTED = {
     "relaxations of the same steps and errors: false alarms": "the share that raises an alarm: at most the level",
     "white noise": "noise of equal shape: outside, near 1",
     "untrained network: share not Gaussian": "of an untrained copy: what its nonlinearities alone do",
+    "untrained network: largest cumulants/kurtosis": "of an untrained copy: what its nonlinearities alone do",
+    "untrained network: largest cumulants/fourth_order": "of an untrained copy: what its nonlinearities alone do",
     "Gaussian of equal covariance: share not Gaussian": "of Gaussian fields: none, at the level of the question",
     "Gaussian of equal covariance: largest cumulants/kurtosis": "of Gaussian fields: nothing beyond its error",
     "Gaussian of equal covariance: largest cumulants/fourth_order": "of Gaussian fields: nothing beyond its error",
@@ -45,6 +47,8 @@ what to expect:</span></p>
 </table></div></details>
 {% endif %}
 {% endfor %}
+{% if nulls %}<p class="soft">Couplings and their predictions stand beside null flows of their own:
+<a href="#effective-couplings">Effective couplings</a>.</p>{% endif %}
 """
 OWN = "the scheme"
 MARK = ": D at "
@@ -55,7 +59,8 @@ Rows = Mapping[str, Mapping[str, Mapping[str, Any]]]
 def section(run: RunFolder) -> Section | None:
     """Return, for each question, what was expected and measured; nothing where no control was made."""
     answers = [_answer(answer) for answer in run.answers["answers"] if answer["controls"]]
-    return Section("Controls", fill(BODY, answers=answers)) if answers else None
+    nulls = bool((run.optional("couplings.json") or {}).get("nulls"))
+    return Section("Controls", fill(BODY, answers=answers, nulls=nulls)) if answers else None
 
 
 def _answer(answer: Mapping[str, Any]) -> dict[str, Any]:

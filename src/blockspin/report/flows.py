@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from blockspin.report._folder import RunFolder, Series
-from blockspin.report._html import Section, bars, figure, fill, finite, nice
+from blockspin.report._html import Section, bars, figure, fill, finite, nice, prose
 from blockspin.report._labels import LEGEND, cut, ticks, words
 
 ORDER = 40
@@ -76,7 +76,7 @@ def _known(series: Sequence[Series], roles: Sequence[str]) -> list[Series]:
 
 
 def _plot(key: str, series: Sequence[Series], about: Mapping[str, str]) -> Markup:
-    caption = about.get(key.partition(".")[0], "")
+    caption = prose(about.get(key.partition(".")[0], ""))
     return _curves(key, series[0], caption) if series[0].value.ndim == 2 else _lines(key, series, caption)
 
 

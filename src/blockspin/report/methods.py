@@ -12,7 +12,7 @@ BODY = """
 <tr><th>method</th><th>what it does</th><th>source</th><th>known answers</th></tr>
 {% for row in methods %}
 <tr><td><code>{{ row.name }}</code><br><span class="soft">{{ row.family.removesuffix("s") }}</span></td>
-<td>{{ row.summary }}</td>
+<td>{{ row.summary|prose }}</td>
 <td><code>{{ row.source }}</code></td>
 <td>{% if row.tethered %}<span class="chip green">✓ tethered</span>{% elif row.family == "schemes" %}
 <span class="chip amber">! untethered</span>{% endif %}</td></tr>

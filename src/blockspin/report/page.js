@@ -30,7 +30,7 @@
     var layout = merged({
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { color: tone("ink"), size: 12, family: getComputedStyle(document.body).fontFamily },
-      margin: { l: 48, r: 10, t: 10, b: 36 }, xaxis: axis(), yaxis: axis(),
+      margin: { l: 48, r: 18, t: 10, b: 36 }, xaxis: axis(), yaxis: axis(),
       legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 11 } },
       hovermode: "closest", hoverlabel: { namelength: -1, bgcolor: tone("paper"), bordercolor: tone("line"), font: { color: tone("ink") } },
       colorway: [tone("accent"), tone("out"), tone("in"), tone("open")]

@@ -23,8 +23,11 @@ FIRST = {
     "covariance.variance": "Total variance",
 }
 """Shown in this order and with these titles; all else that was measured is in the files of the flows."""
+OWN = {"loss": "Loss during the training", "accuracy": "Accuracy during the training"}
+"""Curves of the training itself that are drawn beside the flow, by the last word of their names."""
 BODY = """
 <p>Every checkpoint was read over the same inputs. Shaded: where a curve changes faster than any relaxation.</p>
+{% if own %}<div class="grid">{% for plot in own %}{{ plot }}{% endfor %}</div>{% endif %}
 <div class="grid">{% for plot in plots %}{{ plot }}{% endfor %}</div>
 {% macro table(rows) %}
 <div class="scroll" tabindex="0"><table>
@@ -46,6 +49,8 @@ shares of the range between the first checkpoint and the last.</p>
 {% endif %}
 """
 SHADES = ("var:accent", "var:in", "var:out", "var:open", "var:ink")
+DECADES = 30
+"""Largest over smallest value beyond which a curve is drawn on a logarithmic axis."""
 NAMED = 5
 """Most layers that the legend names."""
 FIRST_HUE, LAST_HUE = 225, 385
@@ -63,7 +68,48 @@ def section(run: RunFolder) -> Section | None:
         return None
     seen = [curve for verdict in ("yes", "cannot tell") for curve in curves if curve["verdict"] == verdict]
     others = [curve for curve in curves if curve["verdict"] == "no"]
-    return Section("Training", fill(BODY, plots=plots, seen=seen, others=others))
+    own = _own(run.answers.get("training_curves", {}), curves)
+    return Section("Training", fill(BODY, own=own, plots=plots, seen=seen, others=others))
+
+
+def _own(found: Mapping[str, Mapping[str, Sequence[float]]], curves: Sequence[Mapping[str, Any]]) -> list[Markup]:
+    """Return figures of what the training itself measured, on the axis of the flow."""
+    plots = []
+    for word, title in OWN.items():
+        series = [_seen(name, curve) for name, curve in found.items() if name.rpartition("_")[2] == word]
+        series = [item for item in series if (item.positions > 0).any()]
+        if series:
+            plots.append(panel(title, lambda title=title, series=series: _trained(title, series, curves)))  # type: ignore[misc]
+    return plots
+
+
+def _seen(name: str, curve: Mapping[str, Sequence[float]]) -> Series:
+    """Return a curve of the training as a series without errors."""
+    steps, values = (np.asarray(curve[key], dtype=float) for key in ("steps", "values"))
+    labels = tuple(f"step {step:g}" for step in steps)
+    about = ("1", "measured during the training", "training", "steps")
+    return Series(name.replace("_", " "), "training", steps, labels, values, np.full_like(values, np.nan), *about)
+
+
+def _trained(title: str, series: Sequence[Series], curves: Sequence[Mapping[str, Any]]) -> Markup:
+    seen = {tuple(curve["interval"]) for curve in curves if curve["verdict"] == "yes"}
+    values = np.concatenate([item.value for item in series])
+    wide = bool((values > 0).all()) and values.max() > DECADES * values.min()
+    layout: dict[str, Any] = {
+        "xaxis": _axis(series),
+        "yaxis": {"type": "log", "exponentformat": "power", "dtick": 1} if wide else {},
+        "showlegend": True,
+        "shapes": [{**_shade(interval), "opacity": 0.15 / len(seen) ** 0.5} for interval in seen],
+    }
+    lines = [
+        {**_line(item, SHADES[k % len(SHADES)], True), "marker": {"opacity": 0}, "error_y": {"visible": False}}
+        for k, item in enumerate(sorted(series, key=lambda item: item.flow))
+    ]
+    # markers that are not seen leave the same room at the ends of the axis as those of the other figures
+    caption = "As the training itself measured it on its own data; it left no errors with these numbers."
+    if seen:
+        caption += " Shaded: all transitions of the table below."
+    return figure(title + (" (logarithmic)" if wide else ""), lines, layout, caption)
 
 
 def _named(curve: Mapping[str, Any]) -> dict[str, Any]:

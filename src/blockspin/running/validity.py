@@ -201,7 +201,7 @@ def _verdict(checks: tuple[Check, ...], untested: list[str], level: float) -> Va
     if not checks:
         return Validity(Verdict.CANNOT_TELL, "Where the theory holds could not be tested.", checks, tuple(untested))
     if not fired:
-        text = f"The theory holds at the {100 * level:.0f} % level in all {len(checks)} tests of scales and slices."
+        text = f"None of {len(checks)} tests of scales and slices refuses the theory at the {100 * level:.0f} % level."
         return Validity(Verdict.YES, text, checks, tuple(untested))
     first = fired[0]
     slices = {check.slice for check in checks}
