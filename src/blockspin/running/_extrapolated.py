@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,12 +70,28 @@ def stated(theory: Stated, x: np.ndarray, y: np.ndarray, C: np.ndarray, dof: flo
 
 
 def chosen(
-    curves: Sequence[Curve], x: np.ndarray, y: np.ndarray, C: np.ndarray, dof: float, at: np.ndarray
+    curves: Sequence[Curve],
+    x: np.ndarray,
+    y: np.ndarray,
+    C: np.ndarray,
+    dof: float,
+    at: np.ndarray,
+    beside: Sequence[Curve] = (),
 ) -> Extrapolated:
-    """Return what the curve says that predicts accessible scales best, with what it misses as a part of its error.
+    """Return the mean of what curves say, each weighted by how well it predicts accessible scales.
 
-    To what it missed on accessible scales the spread of the other curves about it is added, each weighted by how well
-    it did there: curves that are not told apart by the accessible scales may part beyond them.
+    Weights are inverse mean squared misses. The error holds, weighted alike, what each curve missed on accessible
+    scales and how far it lies from the mean: curves that are not told apart by the accessible scales may part beyond.
+    To choose one instead, and to take what it missed as its error, is to believe the luckiest of them.
+
+    Args:
+        curves: The best of these gives the result its name.
+        x: Coordinates of the accessible scales.
+        y: The coupling there.
+        C: Its covariance.
+        dof: Degrees of freedom of the covariance.
+        at: Coordinates to predict at.
+        beside: Curves that count as well but give no name.
 
     Raises:
         TooFewSamplesError: If there are fewer than four scales.
@@ -83,32 +99,33 @@ def chosen(
     """
     if len(x) <= FIRST:
         raise TooFewSamplesError(f"{len(x)} scales do not tell what a model misses", f"Give {FIRST + 1} or more.")
-    found, reasons = {}, []
-    for curve in curves:
+    found: dict[Curve, tuple[Rolled, tuple[np.ndarray, np.ndarray]]] = {}
+    reasons = []
+    for curve in (*curves, *beside):
         try:
             found[curve] = rolled(curve, x, y, C, at), fitted(curve, x, y, C, at)
         except (BlockspinError, np.linalg.LinAlgError) as reason:
             reasons.append(f"{curve.name}: {reason}")
-    if not found:
+    named = [curve for curve in curves if curve in found]
+    if not named:
         raise FitFailedError("; ".join(reasons))
-    curve = min(found, key=lambda item: found[item][0].score)
-    seen, (value, gain) = found[curve]
-    carried, residual = _squares(gain, C), seen.beyond * distances(x, at) ** 2 + _spread(found, value)
+    looks = [seen for seen, _ in found.values()]
+    values, gains = (np.stack(column) for column in zip(*(said for _, said in found.values()), strict=True))
+    weight = _shares(np.array([seen.score for seen in looks]))
+    value, gain = weight @ values, np.einsum("c,cas->as", weight, gains)
+    missed = np.array([seen.beyond for seen in looks])[:, None] * distances(x, at) ** 2
+    carried, residual = _squares(gain, C), weight @ (missed + (values - value) ** 2)
     total = carried + residual
     with np.errstate(invalid="ignore", divide="ignore"):  # Welch and Satterthwaite
-        freedom = np.where(total > 0, total**2 / (carried**2 / dof + residual**2 / seen.origins), dof)
-    return Extrapolated(curve.name, value, total**0.5, residual, freedom, gain)
+        freedom = np.where(total > 0, total**2 / (carried**2 / dof + residual**2 / looks[0].origins), dof)
+    best = min(named, key=lambda curve: found[curve][0].score)
+    return Extrapolated(best.name, value, total**0.5, residual, freedom, gain)
 
 
-def _spread(found: Mapping[Curve, tuple[Rolled, tuple[np.ndarray, np.ndarray]]], value: np.ndarray) -> np.ndarray:
-    """Return the mean square distance of all curves from the chosen one, weighted by the inverse of their misses."""
-    miss = np.array([seen.score for seen, _ in found.values()])
-    if not miss.min() > 0:
-        return 0 * value
-    weight = miss.min() / miss
-    return (
-        sum(w * (other - value) ** 2 for w, (_, (other, _)) in zip(weight, found.values(), strict=True)) / weight.sum()
-    )
+def _shares(miss: np.ndarray) -> np.ndarray:
+    """Return weights of curves by their mean squared misses; what misses nothing shares all of it."""
+    weight = miss.min() / miss if miss.min() > 0 else (miss == 0).astype(float)
+    return weight / weight.sum()
 
 
 def rolled(curve: Curve, x: np.ndarray, y: np.ndarray, C: np.ndarray, at: np.ndarray) -> Rolled:
