@@ -7,6 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from blockspin.measurement import Measurement
 from blockspin.report._folder import RunFolder
 from blockspin.report._html import Section, figure, fill, finite, nice, panel
 from blockspin.report._labels import LEGEND, cut, ticks
@@ -190,8 +191,9 @@ def _plot(table: Mapping[str, Any], name: str, score: Mapping[str, Any] | None) 
     labels, positions = [row["label"] for row in table["rows"]], [row["position"] for row in table["rows"]]
     layout = {"xaxis": {**ticks(positions, labels), "title": {"text": table["axis"]}}, "showlegend": True}
     title = f"{table['theory']}: {name}, {_where(table['flow'])}" + ("" if unit == "1" else f" ({nice(unit)})")
-    held_as = " Predicted with its interval; lines without points are the baselines." if held else ""
-    return figure(title, traces, layout, f"Bars are two standard errors.{held_as}")
+    level = score["scored"]["level"] if score and score["scored"] else None
+    held_as = f" Predicted with its {100 * level:.0f} % interval; lines are the baselines." if level else ""
+    return figure(title, traces, layout, f"Bars of what was measured are two standard errors.{held_as}")
 
 
 def _trace(title: str, rows: Sequence[Mapping[str, Any]], name: str, symbol: str) -> dict[str, Any]:
@@ -209,13 +211,21 @@ def _trace(title: str, rows: Sequence[Mapping[str, Any]], name: str, symbol: str
     }
 
 
+def _half(row: Mapping[str, Any], level: float) -> float | None:
+    """Return half of an interval: few degrees of freedom make it many errors wide."""
+    if row["value"] is None or row["error"] is None:
+        return None
+    dof = float("inf") if row["dof"] is None else row["dof"]
+    return Measurement(row["value"], row["error"], dof=dof).quantile(0.5 + level / 2) * row["error"]
+
+
 def _predicted(score: Mapping[str, Any], name: str, place: Mapping[str, float]) -> list[dict[str, Any]]:
     """Return the prediction with its interval, and what the baselines said."""
     points = [p for p in (score["scored"] or {"points": []})["points"] if p["coupling"] == name]
     if not points:
         return []
     x = finite([place[p["label"]] for p in points])
-    halves = [None if p["predicted"]["error"] is None else 2 * p["predicted"]["error"] for p in points]
+    halves = [_half(p["predicted"], score["scored"]["level"]) for p in points]
     traces: list[dict[str, Any]] = [
         {
             "x": x,

@@ -19,7 +19,7 @@ class Extrapolated:
     """One coupling at some places.
 
     Args:
-        curve: What it was carried by.
+        curve: What it was carried by; of several curves, the one that weighs most.
         value: [places].
         error: [places].
         residual: Variance that stands for what the curve misses, [places].

@@ -45,7 +45,7 @@ class Forecast:
 
     Args:
         model: Its name.
-        curves: The curve of each coupling, blank where there is none.
+        curves: Of each coupling the curve that predicts accessible scales best, blank where there is none.
         values: [places, couplings].
         errors: One standard error: that of the fitted scales carried forward, and what the model misses, in squares.
         residual: Variance that stands for what the model misses, [places, couplings].

@@ -29,6 +29,7 @@ from blockspin.theory import migdal_kadanoff as theory
 
 GROUPS = 20
 
+
 @register
 @dataclass(frozen=True)
 class RunningTether(Tether):
