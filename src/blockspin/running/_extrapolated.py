@@ -43,12 +43,15 @@ class Rolled:
         misses: Predicted less measured, [looks].
         variance: Of each by the errors of the measurements, [looks].
         distance: To the nearest scale that was fitted, in mean spacings, [looks].
+        growth: How much faster, in squares, the coupling runs over all accessible scales than over those that were
+            fitted; at least 1, [looks].
         origins: How many sets of scales were fitted.
     """
 
     misses: np.ndarray
     variance: np.ndarray
     distance: np.ndarray
+    growth: np.ndarray
     origins: int
 
     @property
@@ -58,8 +61,11 @@ class Rolled:
 
     @property
     def beyond(self) -> float:
-        """What was missed beyond the errors, as the variance of a prediction one spacing away; at least 0."""
-        return max(0.0, float(((self.misses**2 - self.variance) / self.distance**2).mean()))
+        """What was missed beyond the errors, as the variance of a prediction one spacing away; at least 0.
+
+        Where couplings run ever faster, what was missed when they were slow is scaled to how they run now.
+        """
+        return max(0.0, float((self.growth * (self.misses**2 - self.variance) / self.distance**2).mean()))
 
 
 def stated(theory: Stated, x: np.ndarray, y: np.ndarray, C: np.ndarray, dof: float, at: np.ndarray) -> Extrapolated:
@@ -131,14 +137,21 @@ def _shares(miss: np.ndarray) -> np.ndarray:
 def rolled(curve: Curve, x: np.ndarray, y: np.ndarray, C: np.ndarray, at: np.ndarray) -> Rolled:
     """Predict accessible scales from those farther away from the places, one scale more each time."""
     order = np.argsort(-np.abs(x[:, None] - at).min(1), kind="stable")
-    looks = []
+    looks, whole = [], _speed(x, y)
     for count in range(FIRST, len(x)):
-        near, far = order[count:], order[:count]
+        near, far = order[count:], np.sort(order[:count])
         value, gain = fitted(curve, x[far], y[far], C[np.ix_(far, far)], x[near])
         variance = difference(gain, C, far, near)
-        looks.append((value - y[near], variance.diagonal(), distances(x[far], x[near], spacing(x))))
-    misses, variance, distance = (np.concatenate(column) for column in zip(*looks, strict=True))
-    return Rolled(misses, variance, distance, len(looks))
+        slow = _speed(x[far], y[far])
+        growth = np.full(len(near), max(1.0, whole / slow) if slow > 0 else 1.0)
+        looks.append((value - y[near], variance.diagonal(), distances(x[far], x[near], spacing(x)), growth))
+    misses, variance, distance, growth = (np.concatenate(column) for column in zip(*looks, strict=True))
+    return Rolled(misses, variance, distance, growth, len(looks))
+
+
+def _speed(x: np.ndarray, y: np.ndarray) -> float:
+    """Return the mean squared rate at which a coupling runs between neighbouring scales."""
+    return float(np.square(np.diff(y) / np.diff(x)).mean())
 
 
 def fitted(curve: Curve, x: np.ndarray, y: np.ndarray, C: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -103,9 +103,10 @@ def predict(running: Running, places: Places, theory: Stated | None = None) -> P
 
     with the joint covariance :math:`\Sigma` of the fitted scales, the derivative G of the prediction, the distance d to
     the nearest fitted scale in mean spacings, :math:`\tau_c^2` what rolling predictions of the curve c missed beyond
-    their errors one spacing away, and how far each curve lies from the mean. Its degrees of freedom are the number of
-    origins, that of fitted scales less three. Baselines are treated alike; each is one curve. A stated theory is taken
-    at its word, no residual: the validity detector tells where it fails.
+    their errors one spacing away (scaled up where couplings run faster than they did then), and how far each curve
+    lies from the mean. Its degrees of freedom are the number of origins, that of fitted scales less three. Baselines
+    are treated alike; each is one curve. A stated theory is taken at its word, no residual: the validity detector
+    tells where it fails.
 
     Curves run along the logarithm of the length where there is one, else along positions or their logarithms, whichever
     are spaced more evenly (a position of 0, as the start of a training, is then left out).

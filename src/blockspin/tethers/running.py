@@ -94,7 +94,9 @@ def _sampled_mass() -> Iterator[Row]:
     flow = iterate((drawn, drawn), shell, generator=torch.Generator(), steps=4, rescaling=fixed)
     group = group_of(drawn.units, GROUPS)
     parts = [(group == g).nonzero().flatten() for g in range(GROUPS)]
-    power = [torch.fft.rfft(s.ensemble.values[..., 0].double()).abs().square() / s.ensemble.sites for s in flow]
+    power = [
+        torch.fft.rfft(s.ensemble.values[..., 0].double()).abs().square() / s.ensemble.geometry.sites for s in flow
+    ]
     means = [torch.stack([p[part].mean(0) for part in parts]) for p in power]
     rest = [torch.arange(GROUPS) != g for g in range(GROUPS)]
     replicas = torch.stack([torch.stack([_mass_of(m[kept].mean(0)) for m in means]) for kept in rest])
