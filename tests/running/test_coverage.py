@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
+from blockspin.running._extrapolated import rolled
+from blockspin.running.curves import Linear
 from blockspin.running.prediction import Places, predict
 from blockspin.testing.runnings import BLIND, ROUGH, SMOOTH, drawn
 
@@ -40,3 +42,23 @@ def test_intervals_cover_what_runs_smoothly_or_at_random(name):
 @pytest.mark.slow
 def test_no_interval_covers_a_jump_after_the_last_scale():
     assert (shares(BLIND["jump"], 100) < 0.5).all()
+
+
+@pytest.mark.parametrize("name", [*SMOOTH, *ROUGH, *BLIND])
+def test_intervals_widen_with_distance_however_couplings_run(name):
+    family = {**SMOOTH, **ROUGH, **BLIND}[name]
+    for seed in range(5):
+        running, _ = drawn(family, seed, 6, 4, 0.03)
+        places = Places.of(running.select(scales=range(6, 10)))
+        errors = predict(running.select(scales=range(6)), places).theory.errors[:, 0]
+        assert (np.diff(errors) > 0).all()
+
+
+def test_what_was_missed_counts_for_more_where_couplings_run_faster():
+    """The same misses, of a coupling that has begun to run: the interval is wider by as much as it is faster."""
+    x, C = np.arange(8.0), np.eye(8) * 1e-12
+    slow = 0.01 * np.array([0.0, 1, 0, 1, 0, 1, 0, 1])
+    fast = np.where(x < 6, slow, np.array([0, 0, 0, 0, 0, 0, 1.0, 2.0]))
+    calm, woken = (rolled(Linear(), x, y, C, np.array([8.0])) for y in (slow, fast))
+    assert (calm.growth == 1).all()
+    assert woken.growth[0] == pytest.approx(np.square(np.diff(fast)).mean() / np.square(np.diff(slow[:3])).mean())
