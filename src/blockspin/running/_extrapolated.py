@@ -88,16 +88,17 @@ def chosen(
 
     Weights are inverse mean squared misses. The error holds, weighted alike, what each curve missed on accessible
     scales and how far it lies from the mean: curves that are not told apart by the accessible scales may part beyond.
-    To choose one instead, and to take what it missed as its error, is to believe the luckiest of them.
+    To choose one instead, and to take what it missed as its error, is to believe the luckiest of them. What stands
+    beside the curves counts for the error alone: far away, a parabola's share would move the mean by much.
 
     Args:
-        curves: The best of these gives the result its name.
+        curves: Those of which the mean is taken; the best gives the result its name.
         x: Coordinates of the accessible scales.
         y: The coupling there.
         C: Its covariance.
         dof: Degrees of freedom of the covariance.
         at: Coordinates to predict at.
-        beside: Curves that count as well but give no name.
+        beside: Curves that count for the error as well.
 
     Raises:
         TooFewSamplesError: If there are fewer than four scales.
@@ -117,8 +118,9 @@ def chosen(
         raise FitFailedError("; ".join(reasons))
     looks = [seen for seen, _ in found.values()]
     values, gains = (np.stack(column) for column in zip(*(said for _, said in found.values()), strict=True))
-    weight = _shares(np.array([seen.score for seen in looks]))
-    value, gain = weight @ values, np.einsum("c,cas->as", weight, gains)
+    score = np.array([seen.score for seen in looks])
+    weight, mean = _shares(score), _shares(score[: len(named)])
+    value, gain = mean @ values[: len(named)], np.einsum("c,cas->as", mean, gains[: len(named)])
     missed = np.array([seen.beyond for seen in looks])[:, None] * distances(x, at) ** 2
     carried, residual = _squares(gain, C), weight @ (missed + (values - value) ** 2)
     total = carried + residual

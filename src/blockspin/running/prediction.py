@@ -96,8 +96,8 @@ def predict(running: Running, places: Places, theory: Stated | None = None) -> P
     r"""Predict couplings where they were not measured.
 
     Without a stated theory each coupling runs by the beta functions of at most first degree (constant, proportional,
-    linear) and, beside them, by a local parabola. Each predicts the accessible scales from those farther away (rolling
-    origin); the prediction is their mean, weighted by their inverse mean squared misses. The error is
+    linear). Each predicts the accessible scales from those farther away (rolling origin); the prediction is their mean,
+    weighted by their inverse mean squared misses. The error, which knows of a local parabola as well, is
 
     .. math:: \sigma^2 = G\, \Sigma\, G^T + \sum_c w_c \left[\tau_c^2 d^2 + (g_c - \bar g)^2\right]
 
