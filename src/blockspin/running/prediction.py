@@ -136,7 +136,7 @@ def predict(running: Running, places: Places, theory: Stated | None = None) -> P
     def forecast(name: str, predict: Callable[..., Extrapolated]) -> Forecast:
         return _forecast(name, running, x, at, predict)
 
-    own = (lambda *d: chosen(EFFECTIVE, *d, BESIDE)) if theory is None else (lambda *d: stated(theory, *d))
+    own = (lambda *d: chosen(EFFECTIVE, *d, beside=BESIDE)) if theory is None else (lambda *d: stated(theory, *d))
     beside = tuple(forecast(c.name, lambda *d, c=c: chosen((c,), *d)) for c in baselines(origin))
     name = THEORY if theory is None else theory.title
     return Prediction(kind, running.labels, places, running.names, running.units, forecast(name, own), beside)
