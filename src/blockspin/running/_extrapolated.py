@@ -76,29 +76,14 @@ def stated(theory: Stated, x: np.ndarray, y: np.ndarray, C: np.ndarray, dof: flo
 
 
 def chosen(
-    curves: Sequence[Curve],
-    x: np.ndarray,
-    y: np.ndarray,
-    C: np.ndarray,
-    dof: float,
-    at: np.ndarray,
-    beside: Sequence[Curve] = (),
+    curves: Sequence[Curve], x: np.ndarray, y: np.ndarray, C: np.ndarray, dof: float, at: np.ndarray
 ) -> Extrapolated:
     """Return the mean of what curves say, each weighted by how well it predicts accessible scales.
 
     Weights are inverse mean squared misses. The error holds, weighted alike, what each curve missed on accessible
     scales and how far it lies from the mean: curves that are not told apart by the accessible scales may part beyond.
-    To choose one instead, and to take what it missed as its error, is to believe the luckiest of them. What stands
-    beside the curves counts for the error alone: far away, a parabola's share would move the mean by much.
-
-    Args:
-        curves: Those of which the mean is taken; the best gives the result its name.
-        x: Coordinates of the accessible scales.
-        y: The coupling there.
-        C: Its covariance.
-        dof: Degrees of freedom of the covariance.
-        at: Coordinates to predict at.
-        beside: Curves that count for the error as well.
+    To choose one instead, and to take what it missed as its error, is to believe the luckiest of them. A curve of doubt
+    counts for the error alone: far away, a parabola's share would move the mean by much.
 
     Raises:
         TooFewSamplesError: If there are fewer than four scales.
@@ -108,25 +93,25 @@ def chosen(
         raise TooFewSamplesError(f"{len(x)} scales do not tell what a model misses", f"Give {FIRST + 1} or more.")
     found: dict[Curve, tuple[Rolled, tuple[np.ndarray, np.ndarray]]] = {}
     reasons = []
-    for curve in (*curves, *beside):
+    for curve in curves:
         try:
             found[curve] = rolled(curve, x, y, C, at), fitted(curve, x, y, C, at)
         except (BlockspinError, np.linalg.LinAlgError) as reason:
             reasons.append(f"{curve.name}: {reason}")
-    named = [curve for curve in curves if curve in found]
-    if not named:
+    believed = np.array([not curve.doubt for curve in found])
+    if not believed.any():
         raise FitFailedError("; ".join(reasons))
     looks = [seen for seen, _ in found.values()]
     values, gains = (np.stack(column) for column in zip(*(said for _, said in found.values()), strict=True))
     score = np.array([seen.score for seen in looks])
-    weight, mean = _shares(score), _shares(score[: len(named)])
-    value, gain = mean @ values[: len(named)], np.einsum("c,cas->as", mean, gains[: len(named)])
+    weight, mean = _shares(score), _shares(score[believed])
+    value, gain = mean @ values[believed], np.einsum("c,cas->as", mean, gains[believed])
     missed = np.array([seen.beyond for seen in looks])[:, None] * distances(x, at) ** 2
     carried, residual = _squares(gain, C), weight @ (missed + (values - value) ** 2)
     total = carried + residual
     with np.errstate(invalid="ignore", divide="ignore"):  # Welch and Satterthwaite
         freedom = np.where(total > 0, total**2 / (carried**2 / dof + residual**2 / looks[0].origins), dof)
-    best = min(named, key=lambda curve: found[curve][0].score)
+    best = min((curve for curve in found if not curve.doubt), key=lambda curve: found[curve][0].score)
     return Extrapolated(best.name, value, total**0.5, residual, freedom, gain)
 
 

@@ -28,6 +28,8 @@ class Curve(abc.ABC):
     name: ClassVar[str]
     parameters: ClassVar[int]
     """How many scales a fit needs at the least."""
+    doubt: ClassVar[bool] = False
+    """Whether it counts for the error of a prediction alone, and not for its value."""
 
     @abc.abstractmethod
     def predict(
@@ -92,6 +94,7 @@ class LocalParabola(Curve):
 
     name = "local parabola"
     parameters = 3
+    doubt = True
 
     def predict(self, x, y, weight, at):
         """Fit a parabola to the nearest scales of each place."""
@@ -142,8 +145,8 @@ class Stated(Curve):
 
 EFFECTIVE: tuple[Curve, ...] = (Linear(), Scaling(), Relaxation())
 """The effective theory where none is stated: beta functions of at most first degree, one a coupling."""
-BESIDE: tuple[Curve, ...] = (LocalParabola(),)
-"""What may hold instead of them, for the intervals."""
+DOUBTED: tuple[Curve, ...] = (*EFFECTIVE, LocalParabola())
+"""The same, and what may hold instead."""
 
 
 # --- inner workings --------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from blockspin.errors import BlockspinError, FitFailedError, TooFewSamplesError
 from blockspin.running._extrapolated import Extrapolated, chosen, stated
 from blockspin.running.base import Running
 from blockspin.running.baselines import baselines
-from blockspin.running.curves import BESIDE, EFFECTIVE, Stated
+from blockspin.running.curves import DOUBTED, Stated
 
 LENGTH, RATIO, COUNT = "ln length", "ln position", "position"
 THEORY = "effective theory"
@@ -136,7 +136,7 @@ def predict(running: Running, places: Places, theory: Stated | None = None) -> P
     def forecast(name: str, predict: Callable[..., Extrapolated]) -> Forecast:
         return _forecast(name, running, x, at, predict)
 
-    own = (lambda *d: chosen(EFFECTIVE, *d, beside=BESIDE)) if theory is None else (lambda *d: stated(theory, *d))
+    own = (lambda *d: chosen(DOUBTED, *d)) if theory is None else (lambda *d: stated(theory, *d))
     beside = tuple(forecast(c.name, lambda *d, c=c: chosen((c,), *d)) for c in baselines(origin))
     name = THEORY if theory is None else theory.title
     return Prediction(kind, running.labels, places, running.names, running.units, forecast(name, own), beside)
