@@ -29,7 +29,7 @@ from blockspin.flows.iterate import iterate
 from blockspin.observables.base import accumulate
 from blockspin.running.assembled import running_of_flow
 from blockspin.running.baselines import NoRunning, PowerLaw
-from blockspin.running.curves import EFFECTIVE, Linear, Relaxation, Scaling, Stated
+from blockspin.running.curves import EFFECTIVE, Linear, LocalParabola, Relaxation, Scaling, Stated
 from blockspin.running.prediction import COUNT, LENGTH, RATIO, coordinate_of, predict
 from blockspin.running.replicas import Replicas, halves_of, together
 from blockspin.running.scores import BETTER, CANNOT_TELL, FREE, NOT_BETTER, score
@@ -154,6 +154,7 @@ SHAPES = [
     (Linear(), 2 - 0.5 * X),
     (Scaling(), 3 * np.exp(-0.7 * X)),
     (Relaxation(), 1 + 2 * np.exp(-1.1 * X)),
+    (LocalParabola(), 1 - 2 * X + X**2),
     (NoRunning(), np.full(9, 4.0)),
     (PowerLaw(-1.0), 2 * (X + 1) ** -1.5),
 ]

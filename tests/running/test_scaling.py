@@ -89,6 +89,9 @@ def test_estimates_agree_or_differ_or_say_nothing():
     assert agreement(a, Measurement(1.01, 0.01), margin=0.05).verdict is Verdict.YES
     assert agreement(a, Measurement(1.2, 0.01), margin=0.05).verdict is Verdict.NO
     assert agreement(a, Measurement(1.2, 0.3), margin=0.05).verdict is Verdict.CANNOT_TELL
+    differ = agreement(a, Measurement(1.2, 0.01), margin=0.05, left_out=("couplings of longer range",))
+    assert "truncation" in differ.statement
+    assert "couplings of longer range" in differ.statement
     shared = agreement(a, Measurement(1.02, 0.01), margin=0.05, covariance=0.9e-4)
     assert shared.verdict is Verdict.NO  # what they share cancels
     with pytest.raises(FitFailedError):

@@ -76,7 +76,7 @@ def _predictions(found: dict[str, Any]) -> str:
                 value, error = theory["values"][h][k], theory["errors"][h][k]
                 shown = theory["reasons"].get(name, "no number") if value is None else f"{value:.5g} ± {error:.2g}"
                 row = {"flow": item["flow"], "scale": label, "quantity": f"{item['theory']}/{name}"}
-                rows.append({**row, "predicted": shown, "by": theory["curves"][k] or None})
+                rows.append({**row, "predicted": shown, "best curve": theory["curves"][k] or None})
     return "\n".join([table(rows), *lacks, f"written {found['written']}, hash {found['hash']}"])
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from blockspin.measurement import Measurement
 from blockspin.report._folder import RunFolder
 from blockspin.report._html import Section, bars, chance, figure, fill, finite, in_unit, panel
 from blockspin.report._key import key
@@ -221,8 +222,11 @@ def _plot(table: Mapping[str, Any], name: str, score: Mapping[str, Any] | None, 
     labels, positions = [row["label"] for row in table["rows"]], [row["position"] for row in table["rows"]]
     layout = {"xaxis": {**ticks(positions, labels), "title": {"text": table["axis"]}}, "showlegend": False}
     title = f"{table['theory']}: {name}, {_where(table['flow'])}{in_unit(unit)}"
+    level = score["scored"]["level"] if score and score["scored"] else None
+    held_as = f" Predicted with its {100 * level:.0f} % interval; lines are the baselines." if level else ""
     more = f" {left} more couplings are in the table below." if left else ""
-    return figure(title, _traces(table, name, score), layout, f"Bars are two standard errors.{more}")
+    caption = f"Bars of what was measured are two standard errors.{held_as}{more}"
+    return figure(title, _traces(table, name, score), layout, caption)
 
 
 def _traces(table: Mapping[str, Any], name: str, score: Mapping[str, Any] | None) -> list[dict[str, Any]]:
@@ -251,16 +255,25 @@ def _trace(title: str, rows: Sequence[Mapping[str, Any]], name: str, symbol: str
     }
 
 
+def _half(row: Mapping[str, Any], level: float) -> float | None:
+    """Return half of an interval: few degrees of freedom make it many errors wide."""
+    if row["value"] is None or row["error"] is None:
+        return None
+    dof = float("inf") if row["dof"] is None else row["dof"]
+    return Measurement(row["value"], row["error"], dof=dof).quantile(0.5 + level / 2) * row["error"]
+
+
 def _predicted(score: Mapping[str, Any], name: str, place: Mapping[str, float]) -> list[dict[str, Any]]:
     """Return the prediction with its interval, and what the baselines said."""
     points = [p for p in (score["scored"] or {"points": []})["points"] if p["coupling"] == name]
     if not points:
         return []
+    halves = [_half(p["predicted"], score["scored"]["level"]) for p in points]
     drawn: list[dict[str, Any]] = [
         {
             "x": finite([place[p["label"]] for p in points]),
             "y": finite([p["predicted"]["value"] for p in points]),
-            "error_y": {**bars([p["predicted"]["error"] for p in points], cap=6), "thickness": 3, "color": "var:ink"},
+            "error_y": {"type": "data", "array": finite(halves), "thickness": 3, "width": 6, "color": "var:ink"},
             "name": "predicted",
             "mode": "markers",
             "marker": {"size": 8, "symbol": "diamond", "color": "var:ink"},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,7 @@ class Extrapolated:
     """One coupling at some places.
 
     Args:
-        curve: What it was carried by.
+        curve: What it was carried by; of several curves, the one that weighs most.
         value: [places].
         error: [places].
         residual: Variance that stands for what the curve misses, [places].
@@ -43,12 +43,15 @@ class Rolled:
         misses: Predicted less measured, [looks].
         variance: Of each by the errors of the measurements, [looks].
         distance: To the nearest scale that was fitted, in mean spacings, [looks].
+        growth: How much faster, in squares, the coupling runs over all accessible scales than over those that were
+            fitted; at least 1, [looks].
         origins: How many sets of scales were fitted.
     """
 
     misses: np.ndarray
     variance: np.ndarray
     distance: np.ndarray
+    growth: np.ndarray
     origins: int
 
     @property
@@ -58,8 +61,11 @@ class Rolled:
 
     @property
     def beyond(self) -> float:
-        """What was missed beyond the errors, as the variance of a prediction one spacing away; at least 0."""
-        return max(0.0, float(((self.misses**2 - self.variance) / self.distance**2).mean()))
+        """What was missed beyond the errors, as the variance of a prediction one spacing away; at least 0.
+
+        Where couplings run ever faster, what was missed when they were slow is scaled to how they run now.
+        """
+        return max(0.0, float((self.growth * (self.misses**2 - self.variance) / self.distance**2).mean()))
 
 
 def stated(theory: Stated, x: np.ndarray, y: np.ndarray, C: np.ndarray, dof: float, at: np.ndarray) -> Extrapolated:
@@ -72,10 +78,12 @@ def stated(theory: Stated, x: np.ndarray, y: np.ndarray, C: np.ndarray, dof: flo
 def chosen(
     curves: Sequence[Curve], x: np.ndarray, y: np.ndarray, C: np.ndarray, dof: float, at: np.ndarray
 ) -> Extrapolated:
-    """Return what the curve says that predicts accessible scales best, with what it misses as a part of its error.
+    """Return the mean of what curves say, each weighted by how well it predicts accessible scales.
 
-    To what it missed on accessible scales the spread of the other curves about it is added, each weighted by how well
-    it did there: curves that are not told apart by the accessible scales may part beyond them.
+    Weights are inverse mean squared misses. The error holds, weighted alike, what each curve missed on accessible
+    scales and how far it lies from the mean: curves that are not told apart by the accessible scales may part beyond.
+    To choose one instead, and to take what it missed as its error, is to believe the luckiest of them. A curve of doubt
+    counts for the error alone: far away, a parabola's share would move the mean by much.
 
     Raises:
         TooFewSamplesError: If there are fewer than four scales.
@@ -83,45 +91,54 @@ def chosen(
     """
     if len(x) <= FIRST:
         raise TooFewSamplesError(f"{len(x)} scales do not tell what a model misses", f"Give {FIRST + 1} or more.")
-    found, reasons = {}, []
+    found: dict[Curve, tuple[Rolled, tuple[np.ndarray, np.ndarray]]] = {}
+    reasons = []
     for curve in curves:
         try:
             found[curve] = rolled(curve, x, y, C, at), fitted(curve, x, y, C, at)
         except (BlockspinError, np.linalg.LinAlgError) as reason:
             reasons.append(f"{curve.name}: {reason}")
-    if not found:
+    believed = np.array([not curve.doubt for curve in found])
+    if not believed.any():
         raise FitFailedError("; ".join(reasons))
-    curve = min(found, key=lambda item: found[item][0].score)
-    seen, (value, gain) = found[curve]
-    carried, residual = _squares(gain, C), seen.beyond * distances(x, at) ** 2 + _spread(found, value)
+    looks = [seen for seen, _ in found.values()]
+    values, gains = (np.stack(column) for column in zip(*(said for _, said in found.values()), strict=True))
+    score = np.array([seen.score for seen in looks])
+    weight, mean = _shares(score), _shares(score[believed])
+    value, gain = mean @ values[believed], np.einsum("c,cas->as", mean, gains[believed])
+    missed = np.array([seen.beyond for seen in looks])[:, None] * distances(x, at) ** 2
+    carried, residual = _squares(gain, C), weight @ (missed + (values - value) ** 2)
     total = carried + residual
     with np.errstate(invalid="ignore", divide="ignore"):  # Welch and Satterthwaite
-        freedom = np.where(total > 0, total**2 / (carried**2 / dof + residual**2 / seen.origins), dof)
-    return Extrapolated(curve.name, value, total**0.5, residual, freedom, gain)
+        freedom = np.where(total > 0, total**2 / (carried**2 / dof + residual**2 / looks[0].origins), dof)
+    best = min((curve for curve in found if not curve.doubt), key=lambda curve: found[curve][0].score)
+    return Extrapolated(best.name, value, total**0.5, residual, freedom, gain)
 
 
-def _spread(found: Mapping[Curve, tuple[Rolled, tuple[np.ndarray, np.ndarray]]], value: np.ndarray) -> np.ndarray:
-    """Return the mean square distance of all curves from the chosen one, weighted by the inverse of their misses."""
-    miss = np.array([seen.score for seen, _ in found.values()])
-    if not miss.min() > 0:
-        return 0 * value
-    weight = miss.min() / miss
-    return (
-        sum(w * (other - value) ** 2 for w, (_, (other, _)) in zip(weight, found.values(), strict=True)) / weight.sum()
-    )
+def _shares(miss: np.ndarray) -> np.ndarray:
+    """Return weights of curves by their mean squared misses; what misses nothing shares all of it."""
+    weight = miss.min() / miss if miss.min() > 0 else (miss == 0).astype(float)
+    return weight / weight.sum()
 
 
 def rolled(curve: Curve, x: np.ndarray, y: np.ndarray, C: np.ndarray, at: np.ndarray) -> Rolled:
     """Predict accessible scales from those farther away from the places, one scale more each time."""
     order = np.argsort(-np.abs(x[:, None] - at).min(1), kind="stable")
-    looks = []
+    looks, whole = [], _speed(x, y)
     for count in range(FIRST, len(x)):
-        near, far = order[count:], order[:count]
+        near, far = order[count:], np.sort(order[:count])
         value, gain = fitted(curve, x[far], y[far], C[np.ix_(far, far)], x[near])
         variance = difference(gain, C, far, near)
-        looks.append((value - y[near], variance.diagonal(), distances(x[far], x[near], spacing(x))))
-    misses, variance, distance = (np.concatenate(column) for column in zip(*looks, strict=True))
-    return Rolled(misses, variance, distance, len(looks))
+        slow = _speed(x[far], y[far])
+        growth = np.full(len(near), max(1.0, whole / slow) if slow > 0 else 1.0)
+        looks.append((value - y[near], variance.diagonal(), distances(x[far], x[near], spacing(x)), growth))
+    misses, variance, distance, growth = (np.concatenate(column) for column in zip(*looks, strict=True))
+    return Rolled(misses, variance, distance, growth, len(looks))
+
+
+def _speed(x: np.ndarray, y: np.ndarray) -> float:
+    """Return the mean squared rate at which a coupling runs between neighbouring scales."""
+    return float(np.square(np.diff(y) / np.diff(x)).mean())
 
 
 def fitted(curve: Curve, x: np.ndarray, y: np.ndarray, C: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -18,6 +18,8 @@ GRID, ZOOMS = 24, 7
 """Growth rates of each sign at which an exponential is tried, and how often the grid is made finer about the best."""
 STEP = 1e-6
 """Relative step of numerical derivatives by parameters."""
+NEAREST = 4
+"""Scales that a local parabola is fitted to: one more than it has parameters."""
 
 
 class Curve(abc.ABC):
@@ -26,6 +28,8 @@ class Curve(abc.ABC):
     name: ClassVar[str]
     parameters: ClassVar[int]
     """How many scales a fit needs at the least."""
+    doubt: ClassVar[bool] = False
+    """Whether it counts for the error of a prediction alone, and not for its value."""
 
     @abc.abstractmethod
     def predict(
@@ -80,6 +84,28 @@ class Relaxation(Curve):
         return _exponential(x, y, weight, at, floor=True)
 
 
+@dataclass(frozen=True)
+class LocalParabola(Curve):
+    """No beta function, dg/dx changes with x itself: a parabola through the scales nearest to each place.
+
+    A flow of one coupling alone is monotonic. This curve turns back, as couplings do that others act on; it stands
+    beside the effective theory so that intervals know of it.
+    """
+
+    name = "local parabola"
+    parameters = 3
+    doubt = True
+
+    def predict(self, x, y, weight, at):
+        """Fit a parabola to the nearest scales of each place."""
+        gain = np.zeros((len(at), len(x)))
+        for place, row in zip(at, gain, strict=True):
+            near = np.argsort(np.abs(x - place), kind="stable")[:NEAREST]
+            powers = ((x[near] - place) / (np.ptp(x[near]) or 1.0))[:, None] ** np.arange(3)
+            row[near] = _gain(powers, weight[near])[0]
+        return gain @ y, gain
+
+
 @dataclass(frozen=True, eq=False)
 class Stated(Curve):
     """A theory that is known but for some parameters: g = function(x, parameters).
@@ -119,6 +145,8 @@ class Stated(Curve):
 
 EFFECTIVE: tuple[Curve, ...] = (Linear(), Scaling(), Relaxation())
 """The effective theory where none is stated: beta functions of at most first degree, one a coupling."""
+DOUBTED: tuple[Curve, ...] = (*EFFECTIVE, LocalParabola())
+"""The same, and what may hold instead."""
 
 
 # --- inner workings --------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from blockspin.errors import BlockspinError, FitFailedError, TooFewSamplesError
 from blockspin.running._extrapolated import Extrapolated, chosen, stated
 from blockspin.running.base import Running
 from blockspin.running.baselines import baselines
-from blockspin.running.curves import EFFECTIVE, Stated
+from blockspin.running.curves import DOUBTED, Stated
 
 LENGTH, RATIO, COUNT = "ln length", "ln position", "position"
 THEORY = "effective theory"
@@ -45,7 +45,7 @@ class Forecast:
 
     Args:
         model: Its name.
-        curves: The curve of each coupling, blank where there is none.
+        curves: Of each coupling the curve that predicts accessible scales best, blank where there is none.
         values: [places, couplings].
         errors: One standard error: that of the fitted scales carried forward, and what the model misses, in squares.
         residual: Variance that stands for what the model misses, [places, couplings].
@@ -95,16 +95,18 @@ class Prediction:
 def predict(running: Running, places: Places, theory: Stated | None = None) -> Prediction:
     r"""Predict couplings where they were not measured.
 
-    Without a stated theory each coupling gets the beta function of at most first degree (constant, proportional,
-    linear) that predicts the accessible scales best, each from those farther away (rolling origin). The error is
+    Without a stated theory each coupling runs by the beta functions of at most first degree (constant, proportional,
+    linear). Each predicts the accessible scales from those farther away (rolling origin); the prediction is their mean,
+    weighted by their inverse mean squared misses. The error, which knows of a local parabola as well, is
 
-    .. math:: \sigma^2 = G\, \Sigma\, G^T + \tau^2 d^2 + s^2
+    .. math:: \sigma^2 = G\, \Sigma\, G^T + \sum_c w_c \left[\tau_c^2 d^2 + (g_c - \bar g)^2\right]
 
     with the joint covariance :math:`\Sigma` of the fitted scales, the derivative G of the prediction, the distance d to
-    the nearest fitted scale in mean spacings, :math:`\tau^2` what rolling predictions missed beyond their errors one
-    spacing away, and :math:`s^2` the spread of the other curves, weighted by how well they predict: intervals widen
-    with distance. Baselines are treated alike; each is one curve. A stated theory is taken at its word,
-    :math:`\tau = s = 0`: the validity detector tells where it fails.
+    the nearest fitted scale in mean spacings, :math:`\tau_c^2` what rolling predictions of the curve c missed beyond
+    their errors one spacing away (scaled up where couplings run faster than they did then), and how far each curve
+    lies from the mean. Its degrees of freedom are the number of origins, that of fitted scales less three. Baselines
+    are treated alike; each is one curve. A stated theory is taken at its word, no residual: the validity detector
+    tells where it fails.
 
     Curves run along the logarithm of the length where there is one, else along positions or their logarithms, whichever
     are spaced more evenly (a position of 0, as the start of a training, is then left out).
@@ -118,8 +120,9 @@ def predict(running: Running, places: Places, theory: Stated | None = None) -> P
         TooFewSamplesError: If there are fewer than four accessible scales, or than a stated theory has parameters.
 
     Do not trust when:
-        Something sets in between the fitted scales and the predicted ones. Below about eight fitted scales tau is
-        known to a factor of two at best; its few degrees of freedom make the intervals wide.
+        Something sets in between the fitted scales and the predicted ones: a jump after the last fitted scale is
+        within no interval (``docs/running.md`` has the coverage). With four fitted scales there is one origin, and the
+        90 % interval is six errors wide on either side: read it as "cannot tell".
     """
     whole = _joined(Places.of(running), places)
     kind = coordinate_of(whole.positions, whole.log_lengths)
@@ -133,7 +136,7 @@ def predict(running: Running, places: Places, theory: Stated | None = None) -> P
     def forecast(name: str, predict: Callable[..., Extrapolated]) -> Forecast:
         return _forecast(name, running, x, at, predict)
 
-    own = (lambda *d: chosen(EFFECTIVE, *d)) if theory is None else (lambda *d: stated(theory, *d))
+    own = (lambda *d: chosen(DOUBTED, *d)) if theory is None else (lambda *d: stated(theory, *d))
     beside = tuple(forecast(c.name, lambda *d, c=c: chosen((c,), *d)) for c in baselines(origin))
     name = THEORY if theory is None else theory.title
     return Prediction(kind, running.labels, places, running.names, running.units, forecast(name, own), beside)

@@ -224,9 +224,18 @@ class Agreement:
 
 
 def agreement(
-    first: Measurement, second: Measurement, *, margin: float, covariance: float = 0.0, level: float = 0.05
+    first: Measurement,
+    second: Measurement,
+    *,
+    margin: float,
+    covariance: float = 0.0,
+    level: float = 0.05,
+    left_out: Sequence[str] = (),
 ) -> Agreement:
     """Compare an exponent by the fitted beta with that by Swendsen's matrix.
+
+    Either is truncated to the couplings, or operators, that it is given; what that shifts it by is in neither error.
+    Name what is left out, and a difference beyond the errors says so.
 
     Args:
         first: One estimate.
@@ -234,6 +243,7 @@ def agreement(
         margin: Joint error beyond which agreement says nothing.
         covariance: Of the two, where both come from the same samples; 0 for independent ones.
         level: Level of the test.
+        left_out: What one of the two does not hold (``Coupling.left_out``).
 
     Raises:
         FitFailedError: If there is no joint error.
@@ -245,7 +255,8 @@ def agreement(
     difference = Measurement(first.value - second.value, sqrt(variance), first.unit, dof + 1, "difference", dof)
     p_value = float(2 * student.sf(abs(difference.value) / difference.error, dof))
     if p_value < level:
-        return Agreement(difference, p_value, Verdict.NO, f"{first} and {second} differ by {difference}")
+        why = f": truncation, their errors do not hold {' and '.join(left_out)}" if left_out else ""
+        return Agreement(difference, p_value, Verdict.NO, f"{first} and {second} differ by {difference}{why}")
     if difference.error > margin:
         said = f"{first} and {second} do not differ, but would have to by more than {difference.error:.2g} to be told"
         return Agreement(difference, p_value, Verdict.CANNOT_TELL, said)

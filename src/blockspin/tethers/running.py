@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, log, pi
 
 import torch
+from torch import Tensor
 
 from blockspin.answer import Verdict
 from blockspin.diamond import Diamond
+from blockspin.ensemble import group_of
 from blockspin.flow import Axis, Direction
 from blockspin.flows.iterate import iterate
+from blockspin.flows.rescaling import PowerRescaling
 from blockspin.measurement import Measurement
+from blockspin.observables.base import accumulate
 from blockspin.registry import member, register
 from blockspin.running.base import Running
 from blockspin.running.beta_function import BetaFunction, fit_beta
 from blockspin.running.fixed_points import fixed_points
-from blockspin.running.scaling import stability
+from blockspin.running.scaling import agreement, stability, step_exponents
 from blockspin.tethers.base import Row, Tether, exact, sampled
 from blockspin.tethers.ising_ring import ring_couplings
 from blockspin.tethers.migdal_kadanoff import decimated
 from blockspin.theory import migdal_kadanoff as theory
+
+GROUPS = 20
 
 
 @register
@@ -35,8 +41,12 @@ class RunningTether(Tether):
     schemes = ("momentum-shell", "decimation")
 
     def rows(self) -> Iterator[Row]:
-        """Yield beta of the mass and of the ring, which has no fixed point, and K* and y_t of the diamond."""
+        """Yield beta of the mass and of the ring, which has no fixed point, and K* and y_t of the diamond.
+
+        The exponent of the mass is taken from samples as well, by its beta function and by Swendsen's matrix.
+        """
         yield from _mass()
+        yield from _sampled_mass()
         yield from _ring()
         yield from _diamond()
 
@@ -73,6 +83,47 @@ def _mass() -> Iterator[Row]:
     yield exact("order of the beta function of the Gaussian mass", 1, beta.order, 0)
     for r in (0.01, 0.3):
         yield sampled(f"beta of the Gaussian mass at r = {r}, momentum shells", 2 * r, _at(beta, r))
+
+
+def _sampled_mass() -> Iterator[Row]:
+    """Integrate out shells of a sampled field and take y = 2 from how its mass runs, and from one step's matrix."""
+    field = member("sources", "gaussian-field")(shape=(128,), mass=0.02)
+    drawn = field.sample(2000, generator=torch.Generator().manual_seed(0))
+    shell = member("schemes", "momentum-shell")(b=2)
+    fixed = PowerRescaling(2, -0.5)  # keeps the coefficient of k^2 in one dimension
+    flow = iterate((drawn, drawn), shell, generator=torch.Generator(), steps=4, rescaling=fixed)
+    group = group_of(drawn.units, GROUPS)
+    parts = [(group == g).nonzero().flatten() for g in range(GROUPS)]
+    power = [
+        torch.fft.rfft(s.ensemble.values[..., 0].double()).abs().square() / s.ensemble.geometry.sites for s in flow
+    ]
+    means = [torch.stack([p[part].mean(0) for part in parts]) for p in power]
+    rest = [torch.arange(GROUPS) != g for g in range(GROUPS)]
+    replicas = torch.stack([torch.stack([_mass_of(m[kept].mean(0)) for m in means]) for kept in rest])
+    masses = torch.stack([_mass_of(m.mean(0)) for m in means])
+    lengths = [float(scale.log_length or 0) for scale in flow]
+    C = replicas.T.cov() * (GROUPS - 1) ** 2 / GROUPS
+    running = replace(_described(masses.tolist(), [1.0] * len(flow), lengths), covariance=C, dof=GROUPS - 1)
+    beta = _beta([running], order=1)
+    slope = beta.basis.slopes(masses[:1].numpy())[:, 0]
+    error = float(slope @ beta.covariance @ slope) ** 0.5
+    by_beta = Measurement(float(beta.jacobian(masses[:1].numpy())[0, 0]), error, dof=beta.dof, how="beta function")
+    fine, coarse = flow[1].ensemble, flow[2].ensemble
+    matrix = member("couplings", "swendsen").between(fine.geometry, coarse.geometry, even=1, odd=1, real=True)
+    states = [accumulate(matrix.monoid, coarse.select(part), fine.select(part)) for part in parts]
+    by_matrix = next(e.rate for e in step_exponents(matrix, states, 2) if e.sector == "even")
+    yield sampled("y of the mass of a sampled field, by its beta function", 2.0, by_beta)
+    yield sampled("y of the mass of a sampled field, by Swendsen's matrix of phi^2", 2.0, by_matrix)
+    difference = agreement(by_beta, by_matrix, margin=0.1).difference
+    yield sampled("y by the beta function less y by the matrix", 0.0, difference)
+
+
+def _mass_of(spectrum: Tensor) -> Tensor:
+    """Return r of the spectrum 1 / (k^2 + r) below the zone boundary, where the shell forgot the mode."""
+    S = spectrum[:-1]
+    k = 2 * pi * torch.arange(len(S)) / (2 * (len(spectrum) - 1))
+    weight = (k**2 + 1 / S[0]) ** -2
+    return (weight * (1 / S - k**2)).sum() / weight.sum()
 
 
 def _ring() -> Iterator[Row]:
