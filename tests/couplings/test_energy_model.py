@@ -29,17 +29,17 @@ from blockspin.registry import member
 from blockspin.running.replicas import Replicas
 from blockspin.theory import continuous_ising, phi4
 
-NOISE, SHIFT = 0.5, 1.0
+NOISE, SHIFT = 0.5, 0.6
 
 
-def wells(samples: int, seed: int = 0, sites: int = 2) -> Ensemble:
-    """Two Gaussians of covariance 0.25 at plus and minus one on every site."""
+def wells(samples: int, seed: int = 0, sites: int = 4) -> Ensemble:
+    """Two Gaussians of covariance 0.25 at plus and minus 0.6 on every site."""
     generator = torch.Generator().manual_seed(seed)
     side = SHIFT * (2.0 * torch.randint(2, (samples, 1), generator=generator) - 1)
     return Ensemble.of(side + NOISE * torch.randn(samples, sites, dtype=torch.float64, generator=generator))
 
 
-def exact_wells(sites: int = 2) -> tuple[float, float]:
+def exact_wells(sites: int = 4) -> tuple[float, float]:
     """Curvature of the mixture by quadrature, and that of the Gaussian theory, means over directions in field^-2.
 
     E = |x|^2 / (2 s^2) - ln cosh(m . x / s^2): along m the field is u = m . x / |m|, of law N(+-|m|, s^2).
@@ -118,19 +118,20 @@ def test_gradients_and_laplacians_of_steps_of_modes(generator):
 def test_a_mixture_of_two_gaussians_has_one_step_of_known_height():
     field = wells(20_000)
     frame = Frame.of(field)
-    along = (frame.modes[:, :2].T @ torch.full((2,), SHIFT, dtype=torch.float64)) * frame.deviations[:2] / NOISE**2
-    model = by_hand(field, [along.tolist()], [0.0], modes=2)
+    shift = torch.full((4,), SHIFT / NOISE**2, dtype=torch.float64)
+    along, offset = (shift @ frame.modes) * frame.deviations, float(shift @ frame.mean)
+    model = by_hand(field, [along.tolist()], [offset])
     states = group_states(model, field, chain=False)
     heights = torch.stack([model.couplings(s)[model.places("energy")[-1]] for s in states])
     assert abs(float(heights.mean()) + 1) < 4 * float(heights.std()) / len(heights) ** 0.5
     found = jackknife(model, states)
     curvature, gaussian = exact_wells()
     # principal coordinates are in units of their deviations, by which entries of the curvature are multiplied
-    v = frame.deviations.square()
-    first = 2 * curvature - 1 / NOISE**2  # along the shift
-    expected = float(v[0] * first + v[1] / NOISE**2) / 2
+    v, stiff = frame.deviations.square(), 1 / NOISE**2
+    first = 4 * curvature - 3 * stiff  # along the shift
+    expected = float(v[0] * first + v[1:].sum() * stiff) / 4
     assert abs(found["curvature"].value - expected) < 4 * found["curvature"].error
-    excess = float(v[0] * (first - (2 * gaussian - 1 / NOISE**2))) / 2
+    excess = float(v[0] * (first - (4 * gaussian - 3 * stiff))) / 4
     assert abs(found["excess"].value - excess) < 4 * found["excess"].error
     assert found["polynomial"].value < found["excess"].value
 
@@ -223,8 +224,8 @@ def test_the_bias_of_finite_samples_is_taken_off():
     biased, found = [], []
     for seed in range(60):
         generator = torch.Generator().manual_seed(seed)
-        field = Ensemble.of(torch.randn(300, 2, dtype=torch.float64, generator=generator))
-        model = by_hand(field, [[2.0, 0.0], [0.0, 2.0]], [0.5, 0.0], modes=2)
+        field = Ensemble.of(torch.randn(400, 4, dtype=torch.float64, generator=generator))
+        model = by_hand(field, [[2.0, 0.0, 0.0, 0.0], [0.0, 2.0, 0.0, 0.0]], [0.5, 0.0])
         value = model.value(accumulate(model.monoid, field))
         found.append(float(value["excess"]))
         biased.append(float(value["excess"] + value["bias"]))
@@ -238,8 +239,8 @@ def test_a_gaussian_field_is_seldom_taken_for_more():
     alarms, seeds = 0, 40
     for seed in range(seeds):
         generator = torch.Generator().manual_seed(seed)
-        field = Ensemble.of(torch.randn(800, 3, dtype=torch.float64, generator=generator))
-        model = EnergyModel.on(field, filters=2, modes=2)
+        field = Ensemble.of(torch.randn(1000, 4, dtype=torch.float64, generator=generator))
+        model = EnergyModel.on(field, filters=2)
         alarms += judge_energy(model, *halves(model, field)).verdict is Verdict.YES
     assert alarms <= binom.ppf(0.99, seeds, 0.05)
 
@@ -261,7 +262,7 @@ def test_bias_by_the_bootstrap_is_small_where_the_energy_is_right():
 
 def test_atoms_and_edges_are_refused_by_name(generator):
     with pytest.raises(HardEdgesError, match="exactly 0"):
-        EnergyModel.on(Ensemble.of(torch.randn(800, 3, generator=generator).relu()))
+        EnergyModel.on(Ensemble.of(torch.randn(800, 4, generator=generator).relu()))
     with pytest.raises(HardEdgesError):
         EnergyModel.on(Ensemble.of(torch.randn(800, 4, generator=generator).sign(), Chain(4)))
 

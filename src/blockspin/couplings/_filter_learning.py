@@ -18,6 +18,8 @@ STARTS, FIRST, STEPS, PATIENCE, RATE = 4, 40, 200, 50, 0.05
 """Random starts, steps of each, steps of the best of them, steps without gain after which it stops, size of a step."""
 RIDGE = 1e-6
 """Of the scaled matrix of products: filters may become collinear on the way."""
+COLLINEAR = 1e-6
+"""Inverse of the largest condition number that learned filters may have."""
 SCALE = (0.25, 16.0)
 """Deviations of a filtered field: a flatter step is a power of the field, a steeper one a kink."""
 
@@ -79,7 +81,9 @@ class _Learner:
         back = maps if self.inside is None else maps @ self.inside
         gradients = (back.transpose(1, 2) @ steps).flatten(1)
         cross = half.plain @ gradients.T / n
-        products = torch.cat([torch.cat([half.products, cross], 1), torch.cat([cross.T, gradients @ gradients.T / n], 1)])
+        products = torch.cat(
+            [torch.cat([half.products, cross], 1), torch.cat([cross.T, gradients @ gradients.T / n], 1)]
+        )
         slopes = (back.square().sum(2)[:, :, None] * (1 - steps.square())).sum((1, 2)) / n
         return products, torch.cat([half.laplacians, slopes])
 
@@ -114,16 +118,32 @@ def learned(
     x = plain.coordinates(field)[:, : max(16, NUMBERS // len(field))]
     inside = None if isinstance(plain, ModeBasis) or plain.outside(field) is None else plain.frame.modes
     cut = 3 * x.shape[1] // 4
-    learner = _Learner(taps_of(plain, reach), inside, _half(plain, x[:, :cut], inside), _half(plain, x[:, cut:], inside))
+    learner = _Learner(
+        taps_of(plain, reach), inside, _half(plain, x[:, :cut], inside), _half(plain, x[:, cut:], inside)
+    )
     starts = [_descended(learner, _start(learner, filters, generator), FIRST) for _ in range(STARTS)]
     found = _descended(learner, min(starts, key=lambda path: path.stopped).raw, STEPS)
-    return learner.standard(found.raw)
+    return _apart(learner, *learner.standard(found.raw))
 
 
 def _half(plain: LatticeBasis | ModeBasis, x: Tensor, inside: Tensor | None) -> _Half:
     G = plain.gradients(x.contiguous())
     G = G if inside is None else inside.T @ G
     return _Half(x.contiguous(), G.flatten(1), plain.laplacians(x).mean(1))
+
+
+def _apart(learner: _Learner, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the filters without those that others make up for: couplings of collinear ones mean nothing."""
+    while len(w) > 1:
+        A, _ = learner.sums(learner.train, w, b)
+        root = A.diagonal().sqrt()
+        e, V = torch.linalg.eigh(A / torch.outer(root, root))
+        if e[0] > COLLINEAR * e[-1]:
+            break
+        worst = int(V[-len(w) :, 0].abs().argmax())
+        kept = torch.arange(len(w)) != worst
+        w, b = w[kept], b[kept]
+    return w, b
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from scipy.stats import t as student
@@ -53,10 +54,8 @@ def judge_energy(model: EnergyModel, fitted: State, held_out: State, *, level: f
     if not 0 < level < 1:
         raise ConfigError("level", level, "a probability between 0 and 1.")
     scores = {theory: model.scores(fitted, held_out, theory) for theory in ("gaussian", "energy")}
-    try:
+    with suppress(FitFailedError):  # there is then one theory less to beat
         scores["polynomial"] = model.scores(fitted, held_out, "polynomial")
-    except FitFailedError:
-        pass  # there is one theory less to beat
     gains = {
         theory: score_of_parts(score - scores["energy"], -scores["gaussian"], held_out)
         for theory, score in scores.items()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from math import inf
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -74,9 +75,9 @@ class EnergyModel(Coupling):
 
     Example:
         >>> generator = torch.Generator().manual_seed(0)
-        >>> side = 1.5 * torch.randint(2, (2000, 1), generator=generator) - 0.75
-        >>> wells = Ensemble.of(side + 0.4 * torch.randn(2000, 1, generator=generator))
-        >>> model = EnergyModel.on(wells, filters=1, modes=1)
+        >>> side = 1.2 * torch.randint(2, (2000, 1), generator=generator) - 0.6
+        >>> wells = Ensemble.of(side + 0.5 * torch.randn(2000, 4, generator=generator))
+        >>> model = EnergyModel.on(wells, filters=1)
         >>> bool(model.value(accumulate(model.monoid, wells))["bare"] < 0)
         True
 
@@ -238,10 +239,8 @@ class EnergyModel(Coupling):
         b = averages(state)[1]
         gaussian, energy = (self.couplings(state, theory) @ b for theory in ("gaussian", "energy"))
         found = {"curvature": energy, "excess": energy - gaussian}
-        try:
+        with suppress(FitFailedError):  # collinear operators give no number
             found["polynomial"] = self.couplings(state, "polynomial") @ b - gaussian
-        except FitFailedError:
-            pass  # its operators are collinear on these samples: no number
         return {key: value / self.basis.rank for key, value in found.items()}
 
 
@@ -271,11 +270,9 @@ def _reach(half: Ensemble, frame: Frame, most: int) -> int:
     refuse_unsuited(state, half.geometry.sites)
     A, b = averages(state)
     for reach in range(most, 0, -1):
-        try:
+        with suppress(FitFailedError):  # a field in a subspace has fewer waves than there are distances
             solve(A[: reach + 2, : reach + 2], b[: reach + 2], COLLINEAR)
             return reach
-        except FitFailedError:
-            pass  # a field in a subspace has fewer waves than there are distances
     return 0
 
 

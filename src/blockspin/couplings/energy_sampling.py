@@ -17,8 +17,12 @@ from blockspin.errors import ConfigError, FitFailedError
 from blockspin.measurement import Measurement
 from blockspin.observables.base import State, accumulate
 
+DEGREES = {"linear": 1.0, "cubic": 3.0, "skew": 3.0, "quartic": 4.0, "product": 4.0, FEATURE: 1.0}
+"""Powers of the field in an operator, where they are not two; a feature is given as it is."""
 LEAPS, TARGET = 8, 0.8
 """Leaps of a trajectory, and the share of trajectories that are to be accepted."""
+FAR = 1e4
+"""Deviations at which steps are flat, and the quadratic form is all that is left of how the gradient grows."""
 DRAWS = 20
 """Fewest samples of a chain: what tells whether it has mixed."""
 MIXED = 1.1
@@ -52,9 +56,9 @@ class _Energy:
         G = basis.gradients(x)
         along = (G * x).sum(1)
         degree = torch.full((len(g),), 2.0, dtype=torch.float64)
-        degree[basis.steps["linear"]] = 1
-        features = basis.steps[FEATURE]
-        along[features], degree[features] = basis.features(x), 1
+        for name, places in basis.steps.items():
+            degree[places] = DEGREES.get(name, 2.0)
+        along[basis.steps[FEATURE]] = basis.features(x)
         return (g / degree) @ along, T.T @ torch.einsum("a,adn->dn", g, G)
 
     def refuse_flat(self) -> None:
@@ -67,22 +71,19 @@ class _Energy:
             )
 
 
-FAR = 1e4
-"""Deviations at which steps are flat and the quadratic form is all that is left of the gradient's growth."""
-
-
 def draw(
     model: EnergyModel, couplings: Tensor, samples: int, *, generator: torch.Generator, burn_in: int = 150, gap: int = 5
 ) -> Ensemble:
     r"""Return fields from exp(-E), by Hamiltonian Monte Carlo in 50 to 200 chains; each chain is a unit.
 
-    Chains start from the Gaussian field of the frame, so that the wells of an energy are all entered. Steps of the
-    trajectories are fitted during the first half of the burn-in. On unordered sites the field is that of the principal
-    modes, the others at their mean.
+    Chains start from the Gaussian field of the frame, so that the wells of an energy are all entered. After every
+    trajectory the field, or one of its principal directions, is offered to be mirrored at the mean, which leads from
+    well to well. Steps of the trajectories are fitted during the first half of the burn-in. On unordered sites the
+    field is that of the principal modes, the others at their mean.
 
     Args:
         model: The energy's operators.
-        couplings: ``model.couplings(state)``; of a polynomial or a Gaussian theory too, where they are a density.
+        couplings: ``model.couplings(state)``, or those of the other theories, where they are a density.
         samples: How many.
         generator: Randomness.
         burn_in: Trajectories that are thrown away.
@@ -181,11 +182,24 @@ def _moved(energy: _Energy, q: Tensor, step: float, generator: torch.Generator) 
         momentum = momentum - (size if leap < LEAPS - 1 else size / 2) * slope
     fall = E + p.square().sum(0) / 2 - last - momentum.square().sum(0) / 2
     chosen = torch.rand(q.shape[1], dtype=q.dtype, generator=generator).log() < fall
-    return torch.where(chosen, new, q), float(chosen.to(q.dtype).mean())
+    q, E = torch.where(chosen, new, q), torch.where(chosen, last, E)
+    return _mirrored(energy, q, E, generator), float(chosen.to(q.dtype).mean())
+
+
+def _mirrored(energy: _Energy, q: Tensor, E: Tensor, generator: torch.Generator) -> Tensor:
+    """Return the chains after an offer to each to change sign, of all directions or (in half of the cases) of one."""
+    rank, chains = q.shape
+    one = torch.randint(rank, (chains,), generator=generator) == torch.arange(rank)[:, None]
+    every = torch.rand(chains, dtype=q.dtype, generator=generator) < 0.5
+    new = torch.where(one | every, -q, q)
+    fall = E - energy.at(new)[0]
+    return torch.where(torch.rand(chains, dtype=q.dtype, generator=generator).log() < fall, new, q)
 
 
 def _refuse_unmixed(kept: Tensor) -> None:
     """Compare the spread within chains with that between them, of every coordinate of kept [draws, rank, chains]."""
+    if not bool(kept.isfinite().all()):
+        raise FitFailedError("chains run away: the couplings are no density", "Draw nothing from them.")
     draws = len(kept)
     within = kept.var(0).mean(1)
     between = kept.mean(0).var(1)
