@@ -1,7 +1,6 @@
 """The energy model finds what no polynomial does, says so only of samples it has not seen, and knows its bias."""
 
 from dataclasses import replace
-from itertools import product
 from math import pi
 
 import numpy as np
@@ -27,6 +26,7 @@ from blockspin.geometry import Chain, Grid
 from blockspin.observables.base import accumulate
 from blockspin.registry import member
 from blockspin.running.replicas import Replicas
+from blockspin.tethers._continuous_ising import ising_fields
 from blockspin.theory import continuous_ising, phi4
 
 NOISE, SHIFT = 0.5, 0.6
@@ -165,17 +165,6 @@ def test_curvature_of_a_strongly_coupled_ring_is_that_of_its_transfer_operator()
     assert edgeworth.value(fitted)["quartic"] < 12 * coupling  # half of 24 lambda at best
 
 
-def ising(samples: int, K: float, seed: int = 0) -> Ensemble:
-    """Exact samples of the continuous Ising model on 4 x 4 sites: given the spins a Gaussian of mean A s."""
-    generator = torch.Generator().manual_seed(seed)
-    A = torch.from_numpy(continuous_ising.coupling_matrix(4, 4, K)[0])
-    s = torch.tensor(list(product((-1.0, 1.0), repeat=16)), dtype=torch.float64)
-    p = torch.softmax((s @ A * s).sum(1) / 2, 0)
-    row = s[torch.multinomial(p, samples, replacement=True, generator=generator)]
-    noise = torch.randn(samples, 16, dtype=torch.float64, generator=generator)
-    return Ensemble.of(row @ A + noise @ torch.linalg.cholesky(A).T, Grid((4, 4)))
-
-
 def binder(field: Ensemble) -> float:
     M = field.values.mean((1, 2))
     return float(1 - (M**4).mean() / (3 * (M**2).mean() ** 2))
@@ -185,7 +174,7 @@ def binder(field: Ensemble) -> float:
 def test_between_order_and_disorder_drawn_fields_have_the_exact_binder_cumulant_where_mean_field_fails():
     generator = torch.Generator().manual_seed(1)
     K = 0.3  # beyond the 1/4 from which mean field is ordered (2/3), below the transition; a Gaussian has 0
-    field, exact = ising(8000, K), continuous_ising.binder(4, 4, K)
+    field, exact = ising_fields(4, K, 8000, generator), continuous_ising.binder(4, 4, K)
     assert 0.2 < exact < 0.6
     model = EnergyModel.on(field, filters=2)
     state = accumulate(model.monoid, field)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
 
 import torch
 
 from blockspin.ensemble import Ensemble
-from blockspin.geometry import Grid
 from blockspin.registry import member, register
+from blockspin.tethers._continuous_ising import ising_fields
 from blockspin.tethers.base import Row, Tether, sampled
 from blockspin.tethers.swendsen import grouped
 from blockspin.theory import continuous_ising, phi4
@@ -32,7 +31,7 @@ class EnergyModelTether(Tether):
         generator = torch.Generator().manual_seed(0)
         for K in (0.2, 0.3):
             expected = continuous_ising.curvature(4, 4, K)
-            yield _curvature(f"continuous Ising model, 4 x 4, K = {K}", expected, _ising(4, K, 8000, generator))
+            yield _curvature(f"continuous Ising model, 4 x 4, K = {K}", expected, ising_fields(4, K, 8000, generator))
         hopping, coupling, sites = 0.25, 2.0, 16
         source = member("sources", "phi4")(
             shape=(sites,), hopping=hopping, coupling=coupling, chains=200, burn_in=40, sweeps=3, stretch=1
@@ -45,13 +44,3 @@ class EnergyModelTether(Tether):
 def _curvature(where: str, expected: float, field: Ensemble) -> Row:
     model = member("couplings", "energy-model").on(field)
     return sampled(f"mean curvature of the action, {where}", expected, grouped(model, field)["curvature"])
-
-
-def _ising(side: int, K: float, samples: int, generator: torch.Generator) -> Ensemble:
-    """Return exact samples: spins by their enumerated probabilities, and given them a Gaussian of mean A s."""
-    A = torch.from_numpy(continuous_ising.coupling_matrix(side, side, K)[0])
-    s = torch.tensor(list(product((-1.0, 1.0), repeat=side**2)), dtype=torch.float64)
-    probability = torch.softmax((s @ A * s).sum(1) / 2, 0)
-    spins = s[torch.multinomial(probability, samples, replacement=True, generator=generator)]
-    noise = torch.randn(samples, side**2, dtype=torch.float64, generator=generator)
-    return Ensemble.of(spins @ A + noise @ torch.linalg.cholesky(A).T, Grid((side, side)))

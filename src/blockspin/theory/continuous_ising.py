@@ -50,7 +50,7 @@ def by_sum_over_spins(rows: int, columns: int, K: float) -> float:
 
     For at most 16 sites. Source: li2018.
     """
-    A, s, exponents = _spins(rows, columns, K)
+    A, _, exponents = _spins(rows, columns, K)
     n = len(A)
     largest = exponents.max()
     log_sum = largest + log(np.exp(exponents - largest).sum())
@@ -58,11 +58,11 @@ def by_sum_over_spins(rows: int, columns: int, K: float) -> float:
 
 
 def curvature(rows: int, columns: int, K: float) -> float:
-    r"""Return the mean of :math:`\partial^2 S / \partial x_i^2` over sites and fields, S = x A^-1 x / 2 - sum ln cosh x.
+    r"""Return the mean of :math:`\partial^2 S / \partial x_i^2` over sites and fields.
 
     .. math:: (A^{-1})_{ii} - \langle 1 / \cosh^2 x_i \rangle, \qquad x_i \sim N((A s)_i, A_{ii})
 
-    given the spins, which are summed over; for at most 16 sites. Source: li2018.
+    for S = x A^-1 x / 2 - sum ln cosh x, given the spins, which are summed over; for at most 16 sites. Source: li2018.
     """
     A, s, p = _weighed(rows, columns, K)
     u, w = np.polynomial.hermite_e.hermegauss(80)
