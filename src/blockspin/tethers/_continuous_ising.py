@@ -45,7 +45,7 @@ def variational(side: int, K: float, share: float, **options: Any) -> Iterator[R
 
 def ising_fields(side: int, K: float, samples: int, generator: torch.Generator) -> Ensemble:
     """Return exact samples: spins by their enumerated probabilities, and given them a Gaussian of mean A s."""
-    A = torch.from_numpy(continuous_ising.coupling_matrix(side, side, K)[0])
+    A = torch.from_numpy(theory.coupling_matrix(side, side, K)[0])
     s = torch.tensor(list(product((-1.0, 1.0), repeat=side**2)), dtype=torch.float64)
     probability = torch.softmax((s @ A * s).sum(1) / 2, 0)
     spins = s[torch.multinomial(probability, samples, replacement=True, generator=generator)]
