@@ -16,7 +16,7 @@ from blockspin.couplings._filter_basis import FEATURE, FilterBasis, Filters
 from blockspin.couplings._filter_learning import learned
 from blockspin.couplings._frame import Frame
 from blockspin.couplings._lattice_basis import LatticeBasis
-from blockspin.couplings._mode_basis import MOST_MODES, ModeBasis
+from blockspin.couplings._mode_basis import ModeBasis
 from blockspin.couplings._score_checks import refuse_unsuited
 from blockspin.couplings._score_fit import FEWEST, averages, objectives, padded, score_of_parts, solve, wald_p_value
 from blockspin.couplings._score_sums import ScoreSums
@@ -51,7 +51,7 @@ class EnergyModel(Coupling):
     that half says so. They stay fixed, and the other half alone is summed up: given the filters the energy is linear
     in h, A and a, fitted exactly in one pass, and errors and tests are those of ``effective-action``. On sites with
     distances A has one entry a distance and a filter is laid around every site; on ``Unordered`` sites the energy is
-    that of the leading principal coordinates, in units of their deviations.
+    that of the leading principal coordinates, and these in units of their deviations are what is called field below.
 
     Quantities, which do not depend on how the filters are numbered: "curvature", the mean of :math:`E''` over
     directions and samples (the squared mass of small fluctuations; of a density also its Fisher information,
@@ -140,7 +140,7 @@ class EnergyModel(Coupling):
         half = source.select(first)
         frame = Frame.of(half)
         modes = min(modes, frame.rank)
-        reach = _reach(half, frame, reach)
+        reach = _reach(half, frame, reach, modes)
         plain = _basis(source.geometry, frame, reach, modes)
         count = sum(map(len, plain.steps.values())) + filters
         if len(half) < 10 * count:
@@ -259,14 +259,14 @@ def _basis(
     return LatticeBasis(geometry, ("linear", "mass", *pairs, *more), frame, about_mean=True)
 
 
-def _reach(half: Ensemble, frame: Frame, most: int) -> int:
+def _reach(half: Ensemble, frame: Frame, most: int, modes: int) -> int:
     """Return the most distances whose operators are not collinear on these samples.
 
     Raises:
         HardEdgesError: If the values have atoms or hard edges.
     """
     most = 0 if isinstance(half.geometry, Unordered) else len(distance_classes(half.geometry, most))
-    state = accumulate(ScoreSums(_basis(half.geometry, frame, most, min(MOST_MODES, frame.rank))), half)
+    state = accumulate(ScoreSums(_basis(half.geometry, frame, most, modes)), half)
     refuse_unsuited(state, half.geometry.sites)
     A, b = averages(state)
     for reach in range(most, 0, -1):
