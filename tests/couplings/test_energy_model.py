@@ -157,7 +157,7 @@ def test_curvature_of_a_strongly_coupled_ring_is_that_of_its_transfer_operator()
     model = EnergyModel.on(field)
     found = jackknife(model, group_states(model, field, chain=field.chain))
     expected = 2 + coupling * (12 * phi4.ring_moments(16, 0.25, coupling)["phi2"] - 4)
-    assert abs(found["curvature"].value - expected) < 4 * found["curvature"].error + 0.01 * expected
+    assert abs(found["curvature"].value - expected) < 4 * found["curvature"].error
     assert found["bare"].value < 0
     edgeworth = member("couplings", "edgeworth-action").on(field)
     fitted = accumulate(edgeworth.monoid, field)
@@ -206,7 +206,7 @@ def test_of_a_chain_every_group_keeps_units():
 
 def test_the_bias_of_finite_samples_is_taken_off():
     biased, found = [], []
-    for seed in range(60):
+    for seed in range(45):
         generator = torch.Generator().manual_seed(seed)
         field = Ensemble.of(torch.randn(400, 4, dtype=torch.float64, generator=generator))
         model = by_hand(field, [[2.0, 0.0, 0.0, 0.0], [0.0, 2.0, 0.0, 0.0]], [0.5, 0.0])
@@ -220,7 +220,7 @@ def test_the_bias_of_finite_samples_is_taken_off():
 
 @pytest.mark.slow
 def test_a_gaussian_field_is_seldom_taken_for_more():
-    alarms, seeds = 0, 40
+    alarms, seeds = 0, 100
     for seed in range(seeds):
         generator = torch.Generator().manual_seed(seed)
         field = Ensemble.of(torch.randn(1000, 4, dtype=torch.float64, generator=generator))

@@ -24,7 +24,7 @@ class EnergyModelTether(Tether):
     system = "continuous Ising model between mean-field and true transition, and a strongly coupled quartic ring"
     source = "swersky2011"
     fast = False
-    minutes = 0.5
+    minutes = 0.2
 
     def rows(self) -> Iterator[Row]:
         """Yield mean curvatures."""
