@@ -116,7 +116,8 @@ def learned(
     """
     field = plain.field(values.to(torch.float64))
     x = plain.coordinates(field)[:, : max(16, NUMBERS // len(field))]
-    inside = None if isinstance(plain, ModeBasis) or plain.outside(field) is None else plain.frame.modes
+    frame = None if isinstance(plain, ModeBasis) else plain.frame
+    inside = None if frame is None or frame.rank == len(field) else frame.modes
     cut = 3 * x.shape[1] // 4
     learner = _Learner(
         taps_of(plain, reach), inside, _half(plain, x[:, :cut], inside), _half(plain, x[:, cut:], inside)
