@@ -18,6 +18,8 @@ STARTS, FIRST, STEPS, PATIENCE, RATE = 4, 40, 200, 50, 0.05
 """Random starts, steps of each, steps of the best of them, steps without gain after which it stops, size of a step."""
 RIDGE = 1e-6
 """Of the scaled matrix of products: filters may become collinear on the way."""
+FARTHEST = 2.0
+"""Deviations from the mean within which a step lies: one that a few samples reach is a straight line to others."""
 COLLINEAR = 1e-6
 """Inverse of the largest condition number that learned filters may have."""
 SCALE = (0.25, 16.0)
@@ -66,7 +68,8 @@ class _Learner:
         deviation = seen.std(1).clamp(min=1e-12)
         low, high = (torch.tensor(s, dtype=torch.float64).log() for s in SCALE)
         scale = torch.exp(low + (high - low) * torch.sigmoid(raw["s"])) / deviation
-        return scale[:, None] * raw["w"], scale * (raw["b"] - seen.mean(1))
+        place = FARTHEST * torch.tanh(raw["b"] / FARTHEST) * deviation
+        return scale[:, None] * raw["w"], scale * (place - seen.mean(1))
 
     @cached_property
     def _tapped(self) -> Tensor:
@@ -165,7 +168,7 @@ def _start(learner: _Learner, filters: int, generator: torch.Generator) -> dict[
     if rows > 1:
         w = 0.2 * w
         w[:, 0] = 1
-    b = 2 * torch.randn(filters, dtype=torch.float64, generator=generator)
+    b = torch.randn(filters, dtype=torch.float64, generator=generator)
     b[0] = 0
     return {"w": w, "s": torch.zeros(filters, dtype=torch.float64), "b": b}
 
