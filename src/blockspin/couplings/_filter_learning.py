@@ -22,7 +22,7 @@ FARTHEST = 2.0
 """Deviations from the mean within which a step lies: one that a few samples reach is a straight line to others."""
 COLLINEAR = 1e-6
 """Inverse of the largest condition number that learned filters may have."""
-SCALE = (0.25, 16.0)
+SCALE = (0.25, 8.0)
 """Deviations of a filtered field: a flatter step is a power of the field, a steeper one a kink."""
 
 
