@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from blockspin.answer import Verdict
 from blockspin.config import RunConfig
 from blockspin.couplings_folder import Ladder, Rows, ladders, write_couplings
 from blockspin.couplings_nulls import OFF, Change, NullFlow, beside, sentences, unchanged
@@ -237,8 +238,15 @@ def _validity(ladder: Ladder) -> list[dict[str, Any]]:
                 reasons.append(f"{part}: {reason}")
         if slices:
             result = validity(slices).to_dict()
+            result["statement"] += _offer(theory) if result["verdict"] == Verdict.NO.value else ""
             found.append({"flow": ladder.slug, "theory": theory, **result, "untested": [*result["untested"], *reasons]})
     return found
+
+
+def _offer(theory: str) -> str:
+    """Return a sentence on the theory that assumes less than one that fails; nothing where there is none."""
+    remedy = member("couplings", theory).remedy
+    return f" A theory that assumes less: --couplings {remedy}." if remedy else ""
 
 
 def _tables(found: Mapping[str, tuple[Flow, Sequence[Rows]]], null_of: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import factorial
+from typing import ClassVar
 
 import torch
 from scipy.sparse import csr_array, vstack
@@ -44,6 +45,7 @@ class LatticeBasis:
         about_mean: Whether operators are of the field less its mean (of the frame), or of the field itself.
     """
 
+    in_modes: ClassVar[bool] = False
     geometry: Geometry
     names: tuple[str, ...]
     frame: Frame | None = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 from math import factorial
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -34,6 +35,7 @@ class ModeBasis:
         names: Families of operators, in order.
     """
 
+    in_modes: ClassVar[bool] = True
     frame: Frame
     modes: int
     names: tuple[str, ...]

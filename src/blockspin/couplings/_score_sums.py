@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from blockspin.couplings._edges import edges_of, merged_edges
+from blockspin.couplings._filter_basis import FilterBasis
 from blockspin.couplings._lattice_basis import LatticeBasis
 from blockspin.couplings._mode_basis import ModeBasis
 from blockspin.ensemble import Batch, group_of
@@ -39,7 +40,7 @@ class ScoreSums(PartMonoid):
         basis: The operators.
     """
 
-    basis: LatticeBasis | ModeBasis
+    basis: LatticeBasis | ModeBasis | FilterBasis
 
     def part(self, *batches: Batch) -> State:
         """Add up one batch."""
@@ -79,7 +80,7 @@ class ScoreSums(PartMonoid):
 
     def _support(self, field: Tensor, w: Tensor) -> State:
         basis = self.basis
-        if isinstance(basis, ModeBasis):
+        if basis.in_modes:
             return {}
         if basis.frame is None:
             moments, _ = moments_of(field.T.to(torch.float64), w)

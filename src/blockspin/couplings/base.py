@@ -63,6 +63,9 @@ class Coupling(Estimator):
     noted: ClassVar[tuple[str, ...]] = ()
     """Quantities of ``value`` that are notes (ranks, conditioning) and not couplings."""
 
+    remedy: ClassVar[str] = ""
+    """Name of the coupling to try where this theory fails, if there is one that assumes less."""
+
     @abc.abstractmethod
     def goodness(self, fitted: State, held_out: State) -> Goodness:
         """Return how well couplings fitted to one state describe another, independent one."""

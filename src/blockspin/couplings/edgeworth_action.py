@@ -91,7 +91,8 @@ class EdgeworthAction(Coupling):
     Do not trust when:
         The expansion parameter, the score of ``goodness``, is not well below 1: the true coupling is then larger, by
         about 3/2 of that share for one site. ``ActionDifference`` says where it parts from score matching. Vertices
-        between sites are not looked at.
+        between sites are not looked at. Beyond the expansion use ``effective-action``, beyond any polynomial
+        ``energy-model``.
 
     Source:
         demirtas2023.
@@ -102,6 +103,7 @@ class EdgeworthAction(Coupling):
     units: ClassVar[Mapping[str, str]] = {"quartic": "field^-4", "mass": "field^-2", "pair": "field^-2", "rank": "1"}
     left_out: ClassVar[tuple[str, ...]] = ("vertices between sites", "cumulants of sixth and higher order", "odd ones")
     noted: ClassVar[tuple[str, ...]] = ("rank",)
+    remedy: ClassVar[str] = "energy-model"
     geometry: Geometry
     frame: Frame
     reach: int = 1
@@ -160,7 +162,7 @@ class EdgeworthAction(Coupling):
         """
         sizes = [self._size(state) for state in (fitted, held_out)]
         score = Measurement(sum(sizes) / 2, abs(sizes[0] - sizes[1]) / 2, how="two independent parts", dof=1)
-        return Goodness("expansion parameter |quartic| <phi^2>^2", score)
+        return Goodness(f"expansion parameter |quartic| <phi^2>^2 (unless well below 1: {self.remedy})", score)
 
     def _size(self, state: State) -> float:
         quartic = self.value(state)["quartic"]

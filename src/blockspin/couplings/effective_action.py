@@ -5,23 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from math import inf
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from blockspin.couplings import _lattice_basis, _mode_basis
-from blockspin.couplings._edges import refuse_edges
 from blockspin.couplings._frame import Frame
 from blockspin.couplings._lattice_basis import LatticeBasis
 from blockspin.couplings._mode_basis import ModeBasis
+from blockspin.couplings._score_checks import refuse_unsuited
 from blockspin.couplings._score_fit import Solution, averages, objectives, padded, score_of_parts, solve, wald_p_value
 from blockspin.couplings._score_law import score_sums_of_law
 from blockspin.couplings._score_sums import ScoreSums
-from blockspin.couplings._sums import covariance_of, degrees_of_freedom, support
 from blockspin.couplings.base import Coupling, Goodness
-from blockspin.errors import ConfigError, FitFailedError, GeometryError, TooFewSamplesError
+from blockspin.errors import ConfigError, GeometryError
 from blockspin.geometry import Geometry, Unordered
 from blockspin.law import GaussianLaw, Source
 from blockspin.measurement import Measurement
@@ -79,7 +77,8 @@ class EffectiveAction(Coupling):
         The highest power has a negative coupling: the action then holds where the samples are and is no density
         beyond. Values lie on a surface that the checks do not know: tokens after a layer norm with gains lie on an
         ellipsoid, which moves couplings by about 1 / D. Only a few sites have hard edges without atoms. Units that are
-        not independent: p-values and errors of scores take them so.
+        not independent: p-values and errors of scores take them so. The p-value of ``goodness`` is small: no polynomial
+        of this degree may describe the field, and ``energy-model`` needs none.
 
     Source:
         hyvarinen2005.
@@ -95,6 +94,7 @@ class EffectiveAction(Coupling):
     }
     left_out: ClassVar[tuple[str, ...]] = ("operators other than those listed: more fields, longer distances",)
     noted: ClassVar[tuple[str, ...]] = ("rank", "condition")
+    remedy: ClassVar[str] = "energy-model"
     geometry: Geometry
     operators: tuple[str, ...] = ("mass", "gradient", "quartic")
     tested: tuple[str, ...] = ("sextic",)
@@ -198,23 +198,7 @@ class EffectiveAction(Coupling):
 
     def check(self, state: State) -> None:
         """Raise where these samples do not suffice for score matching, or do not allow it (see ``value``)."""
-        dof = degrees_of_freedom(state)
-        count = state["laplacians"].shape[1]
-        if dof <= count:
-            raise TooFewSamplesError(f"{dof + 1:.0f} samples are too few for {count} operators", "Give more samples.")
-        if "ends" in state:
-            refuse_edges(state, law=dof == inf)
-        if "scatter" in state:
-            rank = support(covariance_of(state)[0], 1e-6).shape[1]
-            if rank < self.geometry.sites:
-                raise FitFailedError(
-                    f"the field has rank {rank} on {self.geometry.sites} sites, and no density over all of them",
-                    "Match scores within its support: EffectiveAction.on(fit_half).",
-                )
-        if "lost" in state and float(state["lost"][0]) > 1e-4 * float(state["lost"][1]):
-            raise FitFailedError(
-                "the samples leave the support on which the frame was fitted", "Fit it to such samples."
-            )
+        refuse_unsuited(state, self.geometry.sites)
 
     def objective(self, fitted: State, held_out: State) -> Measurement:
         r"""Return :math:`\langle |\nabla S|^2 / 2 - \Delta S \rangle` of held-out samples under the fitted action S.

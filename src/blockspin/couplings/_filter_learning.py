@@ -1,0 +1,191 @@
+"""Filter learning: which filters lower the score-matching objective most, stopped where other samples say so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from blockspin.couplings._filter_basis import taps_of
+from blockspin.couplings._lattice_basis import LatticeBasis
+from blockspin.couplings._mode_basis import ModeBasis
+
+NUMBERS = 2**16
+"""Numbers of the field, samples times directions, that filters are learned from at most."""
+STARTS, FIRST, STEPS, PATIENCE, RATE = 4, 40, 200, 50, 0.05
+"""Random starts, steps of each, steps of the best of them, steps without gain after which it stops, size of a step."""
+RIDGE = 1e-6
+"""Of the scaled matrix of products: filters may become collinear on the way."""
+FARTHEST = 2.0
+"""Deviations from the mean within which a step lies: one that a few samples reach is a straight line to others."""
+COLLINEAR = 1e-6
+"""Inverse of the largest condition number that learned filters may have."""
+SCALE = (0.25, 8.0)
+"""Deviations of a filtered field: a flatter step is a power of the field, a steeper one a kink."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Half:
+    """Samples with what the plain operators say of them.
+
+    Args:
+        x: Coordinates [D, n], float64.
+        plain: Their gradients within the support [K, rank * n].
+        laplacians: [K]; means.
+    """
+
+    x: Tensor
+    plain: Tensor
+    laplacians: Tensor
+
+    @cached_property
+    def products(self) -> Tensor:
+        """Mean products of plain gradients, [K, K]."""
+        return self.plain @ self.plain.T / self.x.shape[1]
+
+
+@dataclass(frozen=True, eq=False)
+class _Learner:
+    """Couplings are solved for, so that filters alone are searched: variable projection.
+
+    Args:
+        taps: [taps, rows, D].
+        inside: Orthonormal directions of the support [D, rank], or None for all.
+        train: What couplings are solved on.
+        stop: What tells when to stop.
+    """
+
+    taps: Tensor
+    inside: Tensor | None
+    train: _Half
+    stop: _Half
+
+    def standard(self, raw: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return filters and offsets in units of the field, from numbers that may take any value."""
+        seen = torch.einsum("ft,tc->fc", raw["w"], self._tapped)
+        deviation = seen.std(1).clamp(min=1e-12)
+        low, high = (torch.tensor(s, dtype=torch.float64).log() for s in SCALE)
+        scale = torch.exp(low + (high - low) * torch.sigmoid(raw["s"])) / deviation
+        place = FARTHEST * torch.tanh(raw["b"] / FARTHEST) * deviation
+        return scale[:, None] * raw["w"], scale * (place - seen.mean(1))
+
+    @cached_property
+    def _tapped(self) -> Tensor:
+        """Return the training samples through every tap, [taps, rows * n]."""
+        return (self.taps @ self.train.x).flatten(1)
+
+    def sums(self, half: _Half, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the matrix of products and the Laplacians of all operators, filters last."""
+        maps = torch.einsum("ft,trd->frd", w, self.taps)
+        steps = (maps @ half.x + b[:, None, None]).tanh()
+        n = half.x.shape[1]
+        back = maps if self.inside is None else maps @ self.inside
+        gradients = (back.transpose(1, 2) @ steps).flatten(1)
+        cross = half.plain @ gradients.T / n
+        products = torch.cat(
+            [torch.cat([half.products, cross], 1), torch.cat([cross.T, gradients @ gradients.T / n], 1)]
+        )
+        slopes = (back.square().sum(2)[:, :, None] * (1 - steps.square())).sum((1, 2)) / n
+        return products, torch.cat([half.laplacians, slopes])
+
+    def objective(self, raw: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return the objective of the training samples at their best couplings, and the others' at the same."""
+        w, b = self.standard(raw)
+        A, c = self.sums(self.train, w, b)
+        root = A.diagonal().sqrt()
+        g = torch.linalg.solve(A / torch.outer(root, root) + RIDGE * torch.eye(len(A), dtype=A.dtype), c / root) / root
+        with torch.no_grad():
+            A2, c2 = self.sums(self.stop, w, b)
+            stopped = g @ A2 @ g / 2 - g @ c2
+        return g @ A @ g / 2 - g @ c, stopped
+
+
+def learned(
+    plain: LatticeBasis | ModeBasis, values: Tensor, filters: int, reach: int, *, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Return weights [filters, taps] and offsets [filters] that lower the objective most beside the plain operators.
+
+    Couplings are solved for on three quarters of the samples at every step, the gradient in the filters is followed,
+    and what is kept is that which did best on the last quarter, of several random starts.
+
+    Args:
+        plain: The other operators of the energy.
+        values: [n, sites, components], in any order that means nothing.
+        filters: How many.
+        reach: Distances that a filter spans.
+        generator: Of the starts.
+    """
+    field = plain.field(values.to(torch.float64))
+    x = plain.coordinates(field)[:, : max(16, NUMBERS // len(field))]
+    frame = None if isinstance(plain, ModeBasis) else plain.frame
+    inside = None if frame is None or frame.rank == len(field) else frame.modes
+    cut = 3 * x.shape[1] // 4
+    learner = _Learner(
+        taps_of(plain, reach), inside, _half(plain, x[:, :cut], inside), _half(plain, x[:, cut:], inside)
+    )
+    starts = [_descended(learner, _start(learner, filters, generator), FIRST) for _ in range(STARTS)]
+    found = _descended(learner, min(starts, key=lambda path: path.stopped).raw, STEPS)
+    return _apart(learner, *learner.standard(found.raw))
+
+
+def _half(plain: LatticeBasis | ModeBasis, x: Tensor, inside: Tensor | None) -> _Half:
+    G = plain.gradients(x.contiguous())
+    G = G if inside is None else inside.T @ G
+    return _Half(x.contiguous(), G.flatten(1), plain.laplacians(x).mean(1))
+
+
+def _apart(learner: _Learner, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the filters without those that others make up for: couplings of collinear ones mean nothing."""
+    while len(w) > 1:
+        A, _ = learner.sums(learner.train, w, b)
+        root = A.diagonal().sqrt()
+        e, V = torch.linalg.eigh(A / torch.outer(root, root))
+        if e[0] > COLLINEAR * e[-1]:
+            break
+        worst = int(V[-len(w) :, 0].abs().argmax())
+        kept = torch.arange(len(w)) != worst
+        w, b = w[kept], b[kept]
+    return w, b
+
+
+@dataclass(frozen=True, eq=False)
+class _Path:
+    """The best place along a descent: its numbers, and the objective of the stopping samples there."""
+
+    raw: dict[str, Tensor]
+    stopped: float
+
+
+def _start(learner: _Learner, filters: int, generator: torch.Generator) -> dict[str, Tensor]:
+    """Return random filters, the first of them with its step at the mean and the others anywhere in the samples.
+
+    On sites with distances each begins mostly at its own site.
+    """
+    taps, rows = learner.taps.shape[:2]
+    w = torch.randn(filters, taps, dtype=torch.float64, generator=generator)
+    if rows > 1:
+        w = 0.2 * w
+        w[:, 0] = 1
+    b = torch.randn(filters, dtype=torch.float64, generator=generator)
+    b[0] = 0
+    return {"w": w, "s": torch.zeros(filters, dtype=torch.float64), "b": b}
+
+
+def _descended(learner: _Learner, raw: dict[str, Tensor], steps: int) -> _Path:
+    """Follow the gradient, and return the place where the stopping samples are described best."""
+    raw = {key: value.clone().requires_grad_() for key, value in raw.items()}
+    optimiser = torch.optim.Adam(raw.values(), lr=RATE)
+    best, since = _Path(raw, torch.inf), 0
+    for _ in range(steps):
+        optimiser.zero_grad()
+        loss, stopped = learner.objective(raw)
+        since += 1
+        if float(stopped) < best.stopped:
+            best, since = _Path({key: value.detach().clone() for key, value in raw.items()}, float(stopped)), 0
+        if since > PATIENCE:
+            break
+        loss.backward()
+        optimiser.step()
+    return best
