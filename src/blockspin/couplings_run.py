@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from blockspin.capture.loss import LOSS
 from blockspin.config import RunConfig
 from blockspin.couplings_folder import Ladder, Rows, ladders, write_couplings
 from blockspin.ensemble import Ensemble, group_of
@@ -32,6 +33,8 @@ UNSIGNED = {"effective-action": {"operators": ("mass", "quartic", "product")}}
 """Options on unordered sites, whose frame are principal modes: their signs mean nothing, and would run at random."""
 OBSERVED = ("participation-ratio", "cumulants")
 """Observables that are predicted like couplings, but make no assumption that could fail."""
+PLAIN = (*OBSERVED, LOSS)
+"""All that assumes no theory: those, and the loss of a network."""
 LARGEST = 1024
 """Directions of a field whose couplings are measured: covariances of every group are held at once."""
 SLICES, FEWEST = 12, 3
@@ -66,7 +69,9 @@ def chosen_couplings(config: RunConfig) -> tuple[str, ...]:
     return config.couplings or tuple(name for name in SUITED if name in known)
 
 
-def along(study: Study, folder: Path, flows: Mapping[str, Flow]) -> CouplingsRun:
+def along(
+    study: Study, folder: Path, flows: Mapping[str, Flow], losses: Mapping[str, Replicas] | None = None
+) -> CouplingsRun:
     """Measure couplings at every scale of some flows, write them, predict held-out scales, test where theories hold.
 
     Every field is brought to unit mean variance first, so that couplings of different layers are in one unit. The held
@@ -76,6 +81,7 @@ def along(study: Study, folder: Path, flows: Mapping[str, Flow]) -> CouplingsRun
         study: The run under way.
         folder: Its folder.
         flows: By slug; their scales carry ensembles.
+        losses: Of networks, by the label of their scale: followed and predicted beside what is measured there.
     """
     names = chosen_couplings(study.config)
     if not names:
@@ -88,7 +94,9 @@ def along(study: Study, folder: Path, flows: Mapping[str, Flow]) -> CouplingsRun
             layers = replace(flow, scales=tuple(scale for scale in flow if scale.label != DATA))
             rows = []
             for scale in layers:
-                rows.append(_measured(study, names, scale.ensemble))
+                row = _measured(study, names, scale.ensemble)
+                loss = (losses or {}).get(scale.label)
+                rows.append(row if loss is None else {**row, (LOSS, WHOLE): loss})
                 advance(done := done + 1, total)
             found[slug] = layers, rows
         write_couplings(folder, found)
@@ -206,7 +214,7 @@ def _validity(ladder: Ladder) -> list[dict[str, Any]]:
     scales = list(range(len(ladder.labels)))
     rows = ladder.rows(scales)
     found = []
-    for theory in dict.fromkeys(t for row in rows for t, _ in row if t not in OBSERVED):
+    for theory in dict.fromkeys(t for row in rows for t, _ in row if t not in PLAIN):
         slices, reasons = {}, []
         for part in dict.fromkeys(s for row in rows for t, s in row if t == theory):
             try:
@@ -229,7 +237,7 @@ def _tables(found: Mapping[str, tuple[Flow, Sequence[Rows]]]) -> list[dict[str, 
                 for scale, row in zip(flow, rows, strict=True)
             ]
             left_out = next((r.left_out for row in rows if (r := row.get((theory, WHOLE))) and r.left_out), ())
-            about = {"flow": slug, "name": flow.name, "theory": theory, "observable": theory in OBSERVED}
+            about = {"flow": slug, "name": flow.name, "theory": theory, "observable": theory in PLAIN}
             axis = {"axis": flow.axis.name, "left_out": list(left_out)}
             tables.append({**about, **axis, "rows": lines})
     return tables
@@ -252,7 +260,7 @@ def _measurements(flow: Flow, rows: Sequence[Rows]) -> dict[str, dict[str, Measu
         scale.label: {
             f"{theory}/{name}": replicas.measurement(name)
             for (theory, part), replicas in row.items()
-            if part == WHOLE and theory not in OBSERVED
+            if part == WHOLE and theory not in PLAIN
             for name in replicas.values
         }
         for scale, row in zip(flow, rows, strict=True)

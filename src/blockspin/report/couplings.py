@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 
+from blockspin.report._family import axis, start
 from blockspin.report._folder import RunFolder
 from blockspin.report._html import Section, figure, fill, finite, nice, panel
 from blockspin.report._labels import LEGEND, cut, ticks
 
 ORDER = 37
-NAMES = {"network": "over depth", "explicit": "under coarse-graining"}
+NAMES = {
+    "network": "over depth",
+    "explicit": "under coarse-graining",
+    "training": "over training",
+    "width": "over width",
+}
+LOGARITHMIC = ("training", "width")
+"""Axes that are drawn so."""
 ORDERS = {"better": "yes", "not better": "no", "cannot tell": "cannot-tell"}
 SIGNS = {"better": "●", "not better": "▲", "cannot tell": "○"}
 STYLES = (("var:open", "dot"), ("var:out", "dash"), ("var:in", "dashdot"))
@@ -180,18 +189,29 @@ def _plots(table: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[
 
 def _plot(table: Mapping[str, Any], name: str, score: Mapping[str, Any] | None) -> Markup:
     lines = [row for row in table["rows"] if name in row["values"]]
-    place = {row["label"]: row["position"] for row in table["rows"]}
+    along, place = _places(table)
     held = set(score["held_out"]) if score else set()
     unit = lines[0]["values"][name]["unit"]
+    lines = [{**row, "position": place[row["label"]]} for row in lines]
     traces = [_trace("measured", [r for r in lines if r["label"] not in held], name, "circle")]
     seen = [r for r in lines if r["label"] in held]
     traces += [_trace("measured, held out", seen, name, "circle-open")] if seen else []
     traces += _predicted(score, name, place) if score else []
-    labels, positions = [row["label"] for row in table["rows"]], [row["position"] for row in table["rows"]]
-    layout = {"xaxis": {**ticks(positions, labels), "title": {"text": table["axis"]}}, "showlegend": True}
+    layout = {"xaxis": along, "showlegend": True}
     title = f"{table['theory']}: {name}, {_where(table['flow'])}" + ("" if unit == "1" else f" ({nice(unit)})")
     held_as = " Predicted with its interval; lines without points are the baselines." if held else ""
     return figure(title, traces, layout, f"Bars are two standard errors.{held_as}")
+
+
+def _places(table: Mapping[str, Any]) -> tuple[Mapping[str, Any], dict[str, float]]:
+    """Return the axis of a table's scales, and where each of them stands on it."""
+    labels, positions = [row["label"] for row in table["rows"]], [row["position"] for row in table["rows"]]
+    if table["axis"] not in LOGARITHMIC:
+        along = {**ticks(positions, labels), "title": {"text": table["axis"]}}
+        return along, dict(zip(labels, positions, strict=True))
+    first = start(np.array([x for x in positions if x > 0]))
+    shown = [x if x > 0 else first for x in positions]
+    return axis([np.array(positions, dtype=float)], table["axis"]), dict(zip(labels, shown, strict=True))
 
 
 def _trace(title: str, rows: Sequence[Mapping[str, Any]], name: str, symbol: str) -> dict[str, Any]:
