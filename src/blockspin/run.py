@@ -199,12 +199,13 @@ def _keep_checkpoints(material: Material, folder: Path, steps: Steps) -> None:
     if trained is None:
         return
     scores = ", ".join(f"{name} {value:.3f}" for name, value in trained.scores.items())
-    steps.say(f"A small network was trained on the spot ({scores}). For a real network: {HOW_TO_GET_THE_EXAMPLE}")
+    data = f" on {trained.data}" if trained.data else ""
+    steps.say(f"A small network was trained on the spot{data} ({scores}). For a real network: {HOW_TO_GET_THE_EXAMPLE}")
     write_checkpoints(trained, folder / "checkpoints")
 
 
 def _about(study: Study) -> dict[str, Any]:
-    module, sample = study.reading.network.module, study.material.sample
+    module, sample, trained = study.reading.network.module, study.material.sample, study.material.trained
     return {
         "network": {
             "name": study.config.model,
@@ -214,10 +215,10 @@ def _about(study: Study) -> dict[str, Any]:
             "parameters": parameters_of(study),
             "layers": list(study.reading.layers),
             "absent": list(study.reading.network.absent),
-            "trained_on_the_spot": study.material.trained is not None,
+            "trained_on_the_spot": trained is not None,
         },
         "data": {
-            "name": study.config.data or "points drawn on the spot",
+            "name": study.config.data or (trained.data if trained else "") or "points drawn on the spot",
             "modality": study.material.modality,
             "records": sample.total,
             "drawn": len(sample),

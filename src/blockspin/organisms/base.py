@@ -27,6 +27,7 @@ class Trained:
         tokenizer: From passages to token numbers, for a network that reads text.
         targets: What the network is to make of each of the contents, [records]; None where it is no one number.
         next_token: Whether it is to make of each passage the tokens that follow, its outputs being their logits.
+        data: What the contents are, for a person; blank where the organism's own description says it.
     """
 
     module: torch.nn.Module
@@ -38,6 +39,7 @@ class Trained:
     tokenizer: Any = None
     targets: Tensor | None = None
     next_token: bool = False
+    data: str = ""
 
     @property
     def records(self) -> tuple[Any, ...]:

@@ -86,9 +86,9 @@ def start(after: np.ndarray) -> float:
 
 
 def _line(item: Series, colour: str, named: bool) -> dict[str, Any]:
-    start = start(item.positions[item.positions > 0])
+    first = start(item.positions[item.positions > 0])
     return {
-        "x": finite(np.where(item.positions > 0, item.positions, start)),
+        "x": finite(np.where(item.positions > 0, item.positions, first)),
         "y": finite(item.value),
         "error_y": {**bars(item.error), "color": colour},
         "text": list(item.labels),
