@@ -95,8 +95,8 @@ def along(
             rows = []
             for scale in layers:
                 row = _measured(study, names, scale.ensemble)
-                loss = (losses or {}).get(scale.label)
-                rows.append(row if loss is None else {**row, (LOSS, WHOLE): loss})
+                loss = (losses or {}).get(scale.label, Replicas())
+                rows.append({**row, (LOSS, WHOLE): loss} if loss.values else row)
                 advance(done := done + 1, total)
             found[slug] = layers, rows
         write_couplings(folder, found)

@@ -120,10 +120,7 @@ def fit_scaling(
     """
     sizes, logs = _checked(losses, 0 if noise else 4)
     counts = np.array([len(row) for row in logs])
-    if noise is None:
-        (y, s), dof = locations(logs), sum(len(row) - 1 for row in logs)
-    else:
-        y, (s, dof) = np.array([row.mean() for row in logs]), noise
+    y, s, dof = _located(logs, noise)
     x = np.log(sizes)
     _check_falls(x, y, s, counts)
     middle = float(x.mean())
@@ -223,6 +220,13 @@ def _checked(losses: Mapping[float, Sequence[float]], fewest: int) -> tuple[list
     if not (np.isfinite(numbers) & (numbers > 0)).all():
         raise NonFiniteError("a loss or size is not positive and finite", "Leave diverged runs out, and say so.")
     return sizes, [np.log(row) for row in rows]
+
+
+def _located(logs: list[np.ndarray], noise: tuple[float, int] | None) -> tuple[np.ndarray, float, int]:
+    """Return ln L of each size, the standard deviation of one run, and the degrees of freedom of that."""
+    if noise is None:
+        return *locations(logs), sum(len(row) - 1 for row in logs)
+    return np.array([row.mean() for row in logs]), *noise
 
 
 def _check_falls(x: np.ndarray, y: np.ndarray, s: float, counts: np.ndarray) -> None:
