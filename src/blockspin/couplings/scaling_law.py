@@ -15,6 +15,8 @@ from blockspin.couplings._scaling import Region, Surface, curve, locations, regi
 from blockspin.errors import ConfigError, FitFailedError, NonFiniteError, TooFewSamplesError
 
 Interval = tuple[float, float]
+Noise = tuple[float, int] | None
+"""Standard deviation of ln L of one run and its degrees of freedom; None where seeds are to tell it."""
 DRAWS = 2000
 """Simulated scans behind the p-value of a break."""
 
@@ -83,11 +85,7 @@ class ScalingLaw:
 
 
 def fit_scaling(
-    losses: Mapping[float, Sequence[float]],
-    *,
-    generator: torch.Generator,
-    level: float = 0.95,
-    noise: tuple[float, int] | None = None,
+    losses: Mapping[float, Sequence[float]], *, generator: torch.Generator, level: float = 0.95, noise: Noise = None
 ) -> ScalingLaw:
     r"""Fit a power law with an irreducible term to losses of independent runs at several sizes.
 
@@ -183,7 +181,7 @@ def held_out(
     *,
     generator: torch.Generator,
     level: float = 0.95,
-    noise: tuple[float, int] | None = None,
+    noise: Noise = None,
 ) -> tuple[ScalingLaw, tuple[HeldOut, ...]]:
     """Fit a law to all sizes but the largest and hold its predictions against those.
 
@@ -222,7 +220,7 @@ def _checked(losses: Mapping[float, Sequence[float]], fewest: int) -> tuple[list
     return sizes, [np.log(row) for row in rows]
 
 
-def _located(logs: list[np.ndarray], noise: tuple[float, int] | None) -> tuple[np.ndarray, float, int]:
+def _located(logs: list[np.ndarray], noise: Noise) -> tuple[np.ndarray, float, int]:
     """Return ln L of each size, the standard deviation of one run, and the degrees of freedom of that."""
     if noise is None:
         return *locations(logs), sum(len(row) - 1 for row in logs)
