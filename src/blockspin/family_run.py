@@ -109,7 +109,11 @@ def along_family(study: Study, family: Family, folder: Path, network: Flow, visi
         one = study if last else study.beside(source)
         flow = end if last else one.depth(label, one.reading, folder, None)[0]
         fields = {scale.label: scale.ensemble for scale in flow}
-        others = {PREVIOUS: previous, TARGET: targets, LAST: None if last else {s.label: s.ensemble for s in end}}
+        others: dict[str, Ensembles | Ensemble | None] = {
+            PREVIOUS: previous,
+            TARGET: targets,
+            LAST: None if last else {s.label: s.ensemble for s in end},
+        }
         rows[position] = _numbers(flow)
         for key, other in others.items():
             for layer, number in _similar(study, fields, other).items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -47,6 +47,7 @@ def command(
     """
     import torch
 
+    from blockspin.answer import Verdict
     from blockspin.couplings.scaling_law import held_out as fitted
 
     left_out: tuple[str, ...] = ()
@@ -56,6 +57,8 @@ def command(
     else:
         losses = losses_in(table, size or "size", loss)
     law, checks = fitted(losses, held_out, generator=torch.Generator().manual_seed(seed), noise=noise)
+    if noise is not None and law.verdict is Verdict.NO:  # by as much as another training might differ
+        law = replace(law, verdict=Verdict.CANNOT_TELL)
     told = {"noise": "scatter of seeds" if noise is None else OVER_RECORDS, "left_out": list(left_out)}
     if as_json:
         print(json.dumps({**_plain(law, checks), **told}, indent=1))

@@ -76,8 +76,7 @@ class SmallCnn(Organism):
         checkpoints, curves = trained(net, optimiser, loss, measure, Course(self.steps))
         scores = {name: curve[self.steps] for name, curve in curves.items()}
         shown_as = pictures[held].movedim(1, 3)
-        known = {"targets": label[held], "data": data}
-        return Trained(net.eval(), shown_as, "image", checkpoints, scores, curves, **known)
+        return Trained(net.eval(), shown_as, "image", checkpoints, scores, curves, targets=label[held], data=data)
 
     def _layers(self) -> nn.Module:
         channels = [1, self.width, 2 * self.width, 2 * self.width, 4 * self.width]
