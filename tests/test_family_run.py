@@ -26,7 +26,7 @@ def configured(folder, **more):
     """Return a configuration of a family over points of three classes."""
     if not (folder / "data.npz").exists():
         points = np.random.default_rng(0).normal(size=(120, 8)).astype(np.float32)
-        np.savez(folder / "data.npz", x=points, y=points[:, :3].argmax(1))
+        np.savez(folder / "data.npz", x=points, y=points[:, :3].argmax(1)[:, None])
     given = {"model": "", "family": FAMILY, "data": str(folder / "data.npz"), "column": "x", "targets": "y"}
     return small_run.config(folder, **{**given, "steps": 1, **more})
 

@@ -78,9 +78,9 @@ def test_noise_that_is_given_serves_as_well_as_that_of_seeds():
 
 
 def test_what_is_missing_is_told_by_name(tmp_path):
-    with pytest.raises(TooFewSamplesError, match=r"0 sizes .* no targets were given"):
+    with pytest.raises(TooFewSamplesError, match=r"0 sizes .*no targets were given"):
         losses_of(swept(tmp_path / "bare", targets=False), "")
-    with pytest.raises(TooFewSamplesError, match=r"3 sizes .* model=damaged: cannot be loaded"):
+    with pytest.raises(TooFewSamplesError, match=r"3 sizes .*model=damaged: cannot be loaded"):
         losses_of(swept(tmp_path / "few", SIZES[:3]), "")
     with pytest.raises(ConfigError, match="size"):
         sizes_of(tmp_path / "few", "seed")
