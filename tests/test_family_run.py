@@ -15,6 +15,7 @@ from blockspin.engine.parts import Part
 from blockspin.ensemble import group_of
 from blockspin.errors import CheckpointError, ConfigError
 from blockspin.flows.width import networks_of
+from blockspin.loss_run import loss_of
 from blockspin.material import open_material, resolved
 from blockspin.prediction_run import write_predictions, write_scores
 from blockspin.run import run
@@ -59,7 +60,7 @@ def test_the_loss_of_every_network_is_that_of_its_outputs(family):
     material = open_material(config)
     sample = material.sample.first(config.kernel_samples)
     x = torch.stack([torch.as_tensor(record.content) for record in sample.records])
-    y = torch.tensor([int(material.targets[key]) for key in sample.ids.tolist()])
+    y = torch.tensor([int(material.targets[key][0]) for key in sample.ids.tolist()])
     group = group_of(sample.units, config.groups)
     rows = read(family.whole / "answers.json")["network"]["family"]
     assert [row["position"] for row in rows] == list(small_run.WIDTHS)
@@ -96,6 +97,7 @@ def test_the_report_has_a_section_on_width(family):
     assert "over width" in page
 
 
+@pytest.mark.slow
 def test_parts_of_a_family_put_together_are_the_same_bytes(family, tmp_path):
     few = {"family": FAMILY[:3]}
     whole = run(configured(family.root, **few), folder=tmp_path / "whole")
@@ -107,20 +109,20 @@ def test_parts_of_a_family_put_together_are_the_same_bytes(family, tmp_path):
     assert (place / "answers.json").read_bytes() == (whole / "answers.json").read_bytes()
 
 
-def test_a_family_that_is_trained_on_the_spot(tmp_path):
-    given = {"model": "builtin:cluster-tree", "family": ("8", "4"), "samples": 60, "kernel_samples": 30, "steps": 1}
-    given |= {"groups": 4, "executor": "serial", "layers": ("8",), "couplings": ("off",)}
-    folder = run(RunConfig().with_options(given), folder=tmp_path / "run")
-    rows = read(folder / "answers.json")["network"]["family"]
-    assert [row["label"] for row in rows] == ["width 4", "width 8"]
-    assert all(row["loss"]["unit"] == "nats" for row in rows)
+def test_a_family_that_is_trained_on_the_spot():
+    said = []
+    given = {"model": "builtin:cluster-tree", "family": ("8", "4"), "samples": 60}
+    material = open_material(resolved(RunConfig().with_options(given)), said.append)
+    widths = {width: source.load().module[0].out_features for width, source in material.family.members.items()}
+    assert widths == {4: 4, 8: 8}
+    assert material.trained.module[0].out_features == 8  # the run itself is of the widest
+    assert material.targets
+    assert said == [f"training the network of width {w}, {k} of 2" for k, w in ((1, 4), (2, 8))]
 
 
 def test_without_targets_the_loss_is_told_to_be_missing(tmp_path):
-    folder = run(small_run.config(tmp_path, couplings=("off",)), folder=tmp_path / "run")
-    network = read(folder / "answers.json")["network"]
-    assert network["loss"] is None
-    assert "--targets" in network["no_loss"]
+    study = SimpleNamespace(material=open_material(small_run.config(tmp_path)), kernels=60)
+    assert "--targets" in loss_of(study, "network", tmp_path).reason
 
 
 def test_outputs_that_targets_do_not_belong_to_have_no_loss(tmp_path):
