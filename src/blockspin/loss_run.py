@@ -74,15 +74,20 @@ def _loss(study: Study, sample: Sample) -> Loss | None:
         return NextTokenLoss()
     if not study.material.targets:
         return None
-    values = [study.material.targets[key] for key in sample.ids.tolist()]
-    if any(isinstance(value, str) for value in values):
-        raise ConfigError("targets", values[0], "numbers: names do not say which output is theirs.")
-    numbers = np.stack([np.asarray(value, dtype=float).reshape(-1) for value in values])
-    if (
-        numbers.shape[1] == 1
-        and (numbers >= 0).all()
-        and (numbers == numbers.round()).all()
-        and len(set(numbers[:, 0])) > 1
-    ):
-        return ClassLoss(torch.from_numpy(numbers[:, 0]).to(torch.int64))
-    return SquaredLoss(torch.from_numpy(numbers))
+    targets = study.material.targets
+    if any(isinstance(value, str) for value in targets.values()):
+        raise ConfigError("targets", "names", "numbers: names do not say which output is theirs.")
+    every = {key: np.asarray(value, dtype=float).reshape(-1) for key, value in targets.items()}
+    numbers = np.stack([every[key] for key in sample.ids.tolist()])
+    classes = _classes(list(every.values()))
+    if not classes:
+        return SquaredLoss(torch.from_numpy(numbers))
+    return ClassLoss(torch.from_numpy(numbers[:, 0]).to(torch.int64), classes)
+
+
+def _classes(targets: list[np.ndarray]) -> int:
+    """Return how many classes targets number, from 0 on; 0 where they are other numbers."""
+    values = np.unique(np.concatenate(targets))
+    alone = all(len(target) == 1 for target in targets)
+    numbered = alone and len(values) > 1 and bool((values >= 0).all() and (values == values.round()).all())
+    return int(values[-1]) + 1 if numbered else 0

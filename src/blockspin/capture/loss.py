@@ -66,22 +66,23 @@ class ClassLoss(Loss):
 
     Args:
         targets: int64 [records]; the class of each record of the sample.
+        classes: How many there are.
     """
 
     unit = "nats"
     targets: Tensor
+    classes: int
 
     def __call__(self, outputs: Tensor, inputs: Mapping[str, Tensor], mask: Tensor, rows: Tensor) -> Tensor:
         """Look up the classes."""
-        known = int(self.targets.max()) + 1
-        outputs = _one_position(outputs, known)
+        outputs = _one_position(outputs, self.classes)
         if bool((outputs >= 0).all()) and torch.allclose(outputs.sum(1), torch.ones(1, dtype=torch.float64)):
             raise ShapeError("the outputs are probabilities, not logits", "Let the network return logits.")
         return -outputs.log_softmax(1).gather(1, self.targets[rows, None])[:, 0]
 
     def fingerprint(self) -> str:
         """Return a hash of the classes."""
-        return _hash("classes", self.targets)
+        return _hash(f"{self.classes} classes", self.targets)
 
 
 @dataclass(frozen=True, eq=False)
