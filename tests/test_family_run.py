@@ -65,7 +65,8 @@ def test_the_loss_of_every_network_is_that_of_its_outputs(family):
     rows = read(family.whole / "answers.json")["network"]["family"]
     assert [row["position"] for row in rows] == list(small_run.WIDTHS)
     for row, width in zip(rows, small_run.WIDTHS, strict=True):
-        each = torch.nn.functional.cross_entropy(small_run.of_width(width)(x), y, reduction="none").double()
+        outputs = small_run.of_width(width).double()(x.double()).detach()
+        each = torch.nn.functional.cross_entropy(outputs, y, reduction="none")
         rest = torch.stack([each[group != g].mean() for g in range(config.groups)])
         error = rest.std() * (config.groups - 1) / config.groups**0.5
         assert row["loss"]["value"] == pytest.approx(float(each.mean()), rel=1e-6)
