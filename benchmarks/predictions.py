@@ -5,7 +5,6 @@ python benchmarks/predictions.py minilm | smollm2 | width | training | images FO
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import sys
@@ -25,13 +24,12 @@ from blockspin.config import RunConfig
 from blockspin.couplings_run import OBSERVED, SUITED, suited
 from blockspin.ensemble import Ensemble, group_of
 from blockspin.errors import BlockspinError
-from blockspin.flow import Axis, Direction, Flow
+from blockspin.flow import Flow
 from blockspin.flows.iterate import iterate
 from blockspin.flows.rescaling import unit_variance
 from blockspin.geometry import Grid
 from blockspin.observables.base import accumulate
-from blockspin.organisms.base import Trained
-from blockspin.organisms.char_transformer import CharTransformer
+from blockspin.organisms._pictures import idx
 from blockspin.run import run
 from blockspin.running.prediction import Places, Prediction, predict
 from blockspin.running.replicas import Replicas, halves_of, together
@@ -39,19 +37,16 @@ from blockspin.running.scores import Scored, score
 from blockspin.running.validity import WHOLE, validity
 
 GROUPS = 20
-WIDTHS, HELD = (16, 24, 32, 48, 64), (96,)
-STEPS, LONG, PASSAGES = 150, 300, 400
 Rows = Mapping[str, Replicas]
 
 
 # --- runs of whole networks -------------------------------------------------------------------------------------------
 
 
-def depth(model: str, **more) -> None:
-    """Run a network on passages of the King James Version and print what its report says of couplings."""
+def whole(**given) -> None:
+    """Carry out a run and print what its report says of couplings."""
     with tempfile.TemporaryDirectory() as folder:
-        given = {"model": model, "data": "builtin:kjv", "executor": "serial", "out": f"{folder}/run", **more}
-        place = run(RunConfig().with_options(given))
+        place = run(RunConfig().with_options({"executor": "serial", "out": f"{folder}/run", **given}))
         found = json.loads((place / "couplings.json").read_text(encoding="utf-8"))
     for table in found["tables"]:
         tell_table(f"{table['theory']} of {table['flow']}", table["rows"])
@@ -61,7 +56,7 @@ def depth(model: str, **more) -> None:
         print(f"{row['theory']} of {row['flow']}: {row['verdict']}. {row['statement']}")
 
 
-# --- families of networks ---------------------------------------------------------------------------------------------
+# --- ensembles in memory ----------------------------------------------------------------------------------------------
 
 
 def states_of(field: Ensemble, group: torch.Tensor, estimator) -> Replicas:
@@ -87,73 +82,6 @@ def known_couplings() -> set[str]:
     from blockspin.registry import summaries
 
     return set(summaries("couplings"))
-
-
-def read(net: torch.nn.Module, windows: torch.Tensor) -> tuple[Ensemble, torch.Tensor]:
-    """Return the last block's stream averaged over each window, and the loss of each."""
-    kept = {}
-    handle = net.blocks[-1].register_forward_hook(lambda _m, _i, out: kept.update(out=out))
-    with torch.no_grad():
-        logits = net(windows[:, :-1])
-    handle.remove()
-    loss = torch.nn.functional.cross_entropy(logits.transpose(1, 2), windows[:, 1:], reduction="none").mean(1)
-    return Ensemble.of(kept["out"].mean(1), units=torch.arange(len(windows))), loss.double()
-
-
-def with_loss(rows: Rows, loss: torch.Tensor, group: torch.Tensor) -> Rows:
-    """Add the loss on text that was not trained on, with its replicas over the same groups."""
-    rest = [float(loss[group != g].mean()) for g in range(GROUPS)]
-    return {**rows, "test-loss": Replicas({"nats": float(loss.mean())}, {"nats": rest}, {"nats": "nats"})}
-
-
-def windows_of(text: Sequence[str], context: int) -> torch.Tensor:
-    from blockspin.organisms._characters import numbers
-
-    stream = numbers("\n".join(text))
-    begin = torch.randint(len(stream) - context, (PASSAGES, 1), generator=torch.Generator().manual_seed(1))
-    return stream[begin + torch.arange(context + 1)]
-
-
-def network_of(width: int, steps: int) -> tuple[CharTransformer, Trained]:
-    organism = CharTransformer(width=width, steps=steps)
-    return organism, organism.train(generator=torch.Generator().manual_seed(0))
-
-
-def rows_of_width(width: int) -> Rows:
-    organism, trained = network_of(width, STEPS)
-    field, loss = read(trained.module, windows_of(trained.contents, organism.context))
-    return with_loss(measured(field), loss, group_of(field.units, GROUPS))
-
-
-def width() -> None:
-    """Fit on the narrower networks, predict the wider, and only then train those."""
-    axis = Axis("width", "units", Direction.UNKNOWN)
-    none = [float("nan")] * (len(WIDTHS) + len(HELD))
-    labels = [f"width {w}" for w in (*WIDTHS, *HELD)]
-    near = [rows_of_width(w) for w in WIDTHS]
-    places = Places(tuple(labels[len(WIDTHS) :]), np.array(HELD, float), np.full(len(HELD), np.nan))
-    made = predictions(axis, labels[: len(WIDTHS)], WIDTHS, near, places)
-    rows = near + [rows_of_width(w) for w in HELD]
-    tables(labels, rows)
-    scores(made, axis, labels, (*WIDTHS, *HELD), none, rows)
-
-
-def training() -> None:
-    """Follow one network along its training, the last third of the checkpoints held out."""
-    organism, trained = network_of(64, LONG)
-    steps = sorted(trained.checkpoints)
-    net, rows = trained.module, []
-    windows = windows_of(trained.contents, organism.context)
-    for step in steps:
-        net.load_state_dict(trained.checkpoints[step])
-        field, loss = read(net, windows)
-        rows.append(with_loss(measured(field), loss, group_of(field.units, GROUPS)))
-    axis, labels, count = Axis("training", "steps"), [f"step {s}" for s in steps], len(steps) - len(steps) // 3
-    held = np.array(steps[count:], float)
-    places = Places(tuple(labels[count:]), held, np.full(len(held), np.nan))
-    made = predictions(axis, labels[:count], steps[:count], rows[:count], places)
-    tables(labels, rows)
-    scores(made, axis, labels, steps, [float("nan")] * len(steps), rows)
 
 
 # --- images -----------------------------------------------------------------------------------------------------------
@@ -194,14 +122,6 @@ def by_class(flow: Flow, classes: torch.Tensor) -> None:
         if parts:
             found = validity(parts)
             print(f"{name}: {found.verdict.value}. {found.statement}")
-
-
-def idx(path: Path) -> np.ndarray:
-    """Read the format that the images are kept in: big-endian sizes, then bytes."""
-    with gzip.open(path) as file:
-        head = np.frombuffer(file.read(4), np.uint8)
-        shape = np.frombuffer(file.read(4 * int(head[3])), ">u4").astype(int)
-        return np.frombuffer(file.read(), np.uint8).reshape(shape)
 
 
 # --- tables -----------------------------------------------------------------------------------------------------------
@@ -277,14 +197,16 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     what = sys.argv[1] if len(sys.argv) > 1 else ""
     if what == "minilm":
-        depth("builtin:minilm")
+        whole(model="builtin:minilm", data="builtin:kjv")
     elif what == "smollm2":
         blocks = ("layers.0:input", *(f"layers.{k}" for k in range(30)))
         quarter = {"name": "principal-modes", "b": 4}  # 200 passages do not hold half of 576 modes
         given = {"layers": blocks, "scheme": quarter, "samples": 500, "kernel_samples": 300, "max_tokens": 24}
-        depth("builtin:smollm2", **given)
-    elif what in ("width", "training"):
-        {"width": width, "training": training}[what]()
+        whole(model="builtin:smollm2", data="builtin:kjv", **given)
+    elif what == "width":
+        whole(model="builtin:char-transformer", family=("builtin",))
+    elif what == "training":
+        whole(model="builtin:char-transformer", checkpoints="builtin")
     elif what == "images" and len(sys.argv) == 3:
         images(Path(sys.argv[2]))
     else:

@@ -1,5 +1,6 @@
 """A small network and its data for whole runs that take a second: importable as ``small_run:make``."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,22 @@ def make() -> nn.Module:
         for parameter in module.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator) / 3)
     return module.eval()
+
+
+def of_width(width: int) -> nn.Module:
+    """Three outputs, drawn alike at every width, the wider the nearer to one fixed network."""
+    generator = torch.Generator().manual_seed(width)
+    inward, outward = torch.randn(8, width, generator=generator), torch.randn(width, 3, generator=generator)
+    module = nn.Sequential(nn.Linear(8, width), nn.Tanh(), nn.Linear(width, 3)).eval()
+    with torch.no_grad():
+        for layer, weight in ((module[0], inward), (module[2], outward)):
+            layer.weight.copy_(weight.T / 3)
+            layer.bias.zero_()
+    return module
+
+
+WIDTHS = (4, 6, 8, 12, 16, 24)
+width_4, width_6, width_8, width_12, width_16, width_24 = (partial(of_width, width) for width in WIDTHS)
 
 
 def config(folder: Path, **more) -> RunConfig:

@@ -53,6 +53,7 @@ FREE = {"tethers": {"cli", "report"}, "cli": set()}
 DRIVERS = {
     *("config", "options", "run", "study", "material", "controls", "gallery", "summary", "progress", "run_folder"),
     *("budget", "memory", "divided", "sweep", "ruler", "contents", "training_run", "targets"),
+    *("family_run", "loss_run"),
     *("couplings_run", "couplings_nulls", "couplings_folder", "prediction_run"),
 }
 """What carries out a run: nobody else imports it."""

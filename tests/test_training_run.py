@@ -38,6 +38,7 @@ def states(folder: Path, steps=(0, 5, 10, 20, 40, 80)) -> Path:
 @pytest.fixture(scope="module")
 def grokked(tmp_path_factory):
     given = {"model": "builtin:modular-addition", "checkpoints": "builtin", "layers": ("1", "2"), "groups": 10}
+    given |= {"couplings": ("off",)}
     config = RunConfig().with_options({**given, "executor": "serial", "steps": 2})
     return run(config, folder=tmp_path_factory.mktemp("grokking") / "run")
 
@@ -126,6 +127,14 @@ def test_parts_of_a_training_put_together_are_the_same_bytes(short, tmp_path):
     assert same(tmp_path / "out", short.whole)
 
 
+def test_couplings_are_followed_along_the_training(short):
+    found = json.loads((short.whole / "couplings.json").read_text(encoding="utf-8"))
+    tables = {table["theory"]: table for table in found["tables"] if table["flow"] == "training"}
+    assert [row["label"] for row in tables["participation-ratio"]["rows"]] == ["step 1", "step 10", "step 30"]
+    assert tables["participation-ratio"]["rows"][0]["values"]
+    assert "loss" not in tables  # without targets there is none
+
+
 def test_every_network_is_opened_once(short):
     assert len(short.opened) == 4  # the last, its untrained copy, and the two checkpoints before
 
@@ -172,6 +181,9 @@ def test_the_training_of_a_builtin_network_needs_no_files(tmp_path):
     assert data["position"].values.tolist() == steps
     aligned = data["cka.with_target"].values  # with the leaves that it learns to tell apart
     assert aligned[-1] > aligned[0] + 4 * data["cka.with_target:error"].values.max()
+    whole = xarray.open_zarr(folder / "flows" / "training-network.zarr", consolidated=False, chunks=None)
+    assert whole["loss.mean"].attrs["unit"] == "nats"
+    assert whole["loss.mean"].values[0] > whole["loss.mean"].values[-1] + 4 * whole["loss.mean:error"].values.max()
 
 
 def test_checkpoints_are_sorted_as_numbers(tmp_path):

@@ -37,7 +37,7 @@ class Need:
         samples: The samples that are kept for kernels.
         states: The states of a group while a pass is under way, and of all groups while numbers are evaluated.
         question: Kernels and fields while the question is asked, or the levels of null flows after that.
-        training: Networks and samples of two more checkpoints, and the gradients of one, where there are any.
+        family: Networks and samples of two more networks of a family, its last layers, the gradients of a checkpoint.
         workers: Worker processes; 0 where this process carries out the passes itself.
     """
 
@@ -48,13 +48,13 @@ class Need:
     states: int
     question: int
     workers: int
-    training: int = 0
+    family: int = 0
 
     @property
     def driver(self) -> int:
         """The most that this process takes."""
         held = self.base + self.network + self.samples
-        return held + max(self.data, self.states, self.question, self.training)
+        return held + max(self.data, self.states, self.question, self.family)
 
     @property
     def worker(self) -> int:
@@ -65,7 +65,7 @@ class Need:
     def total(self) -> int:
         """The most that all processes take together, counting what they share once each."""
         held = self.base + self.network + self.samples
-        reading = held + max(self.states, self.training) + self.workers * self.worker
+        reading = held + max(self.states, self.family) + self.workers * self.worker
         return max(self.driver, reading)
 
     def __str__(self) -> str:
@@ -76,7 +76,7 @@ class Need:
             "samples for kernels": self.samples,
             "states": self.states,
             "kernels of the question": self.question,
-            "checkpoints": self.training,
+            "other networks of the family": self.family,
         }
         parts = ", ".join(f"{size / 1e6:.0f} MB {cause}" for cause, size in causes.items() if size)
         workers = f"; {self.workers} worker(s) of {self.worker / 1e6:.0f} MB" if self.workers else ""
@@ -95,8 +95,10 @@ def memory_needed(study: Study, cost: Estimate) -> Need:
     entries = 2 * (sum(widths) + data) + COPIES * last
     fields = 2 * 4 * n * sum(widths) + 4 * records * last  # of the checkpoint before, and of one while it is split
     gradients = cost.parameter_bytes + HASHES * cost.parameters
-    trained = 2 * cost.parameter_bytes + fields + max(states, gradients)  # a state dict beside its network
     nulls = 4 * NULLS * len(chosen_nulls(study.config)) * records * last
+    family = study.material.family
+    members = len(family.members) if family else 1
+    other = 2 * cost.parameter_bytes + fields + max(states, gradients)  # a state dict beside its network
     kernels = min(BLOCK, 4 * n**2 * (2 * (len(widths) + 1) + COPIES * LEVELS))
     return Need(
         base=resident(),
@@ -106,7 +108,7 @@ def memory_needed(study: Study, cost: Estimate) -> Need:
         states=states,
         question=max(8 * n * entries + max(2 * kernels, KERNELS * n**2), nulls),
         workers=study.config.workers if "workers" in vars(study.executor()) else 0,
-        training=trained if study.material.checkpoints else 0,
+        family=other + members * 4 * n * last if family else 0,
     )
 
 
@@ -115,7 +117,8 @@ def disk_needed(study: Study, cost: Estimate) -> int:
     config, widths = study.config, [shape.numel() for shape in study.shapes.values()]
     records = len(study.material.sample)
     rows = 4 * records * sum(widths)
-    networks = 2 + max(len(study.material.checkpoints) - 1, 0)  # the last checkpoint is the network itself
+    family = study.material.family
+    networks = 1 + (len(family.members) if family else 1)  # the last of a family is the network itself
     kept = networks * cost.batch_bytes * records // config.batch_size if config.activations else 0
     moments = config.groups * sum(map(_moments, widths))
     return networks * (moments + rows) + (kept // 2 if config.activations == "bfloat16" else kept)

@@ -56,7 +56,16 @@ class RunConfig:
         "Folder or pattern of state dicts, or of folders checkpoint-STEP, along the model's training; builtin where it "
         "is trained on the spot; blank for none.",
     )
-    targets: str = option("", "Field, column or array of the data file that holds what is to be predicted, if any.")
+    family: tuple[str, ...] = option(
+        (),
+        "Networks of several widths, or patterns of their folders, named by width as nets/width-64 or WIDTH=MODEL; "
+        "builtin, or widths, where they are trained on the spot; blank for none.",
+    )
+    targets: str = option(
+        "",
+        "Field, column or array of the data file that holds what is to be predicted, if any; next-token where outputs "
+        "are logits of the token that follows.",
+    )
     data: str = option(
         "",
         "File (txt, jsonl, parquet, npy, npz, tar), folder, pattern, or datasets:NAME; blank for the example's.",

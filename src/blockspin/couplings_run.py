@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from blockspin.answer import Verdict
+from blockspin.capture.loss import LOSS
 from blockspin.config import RunConfig
 from blockspin.couplings_folder import Ladder, Rows, ladders, write_couplings
 from blockspin.couplings_nulls import OFF, Change, NullFlow, beside, sentences, unchanged
@@ -33,6 +34,8 @@ UNSIGNED = {"effective-action": {"operators": ("mass", "quartic", "product")}}
 """Options on unordered sites, whose frame are principal modes: their signs mean nothing, and would run at random."""
 OBSERVED = ("participation-ratio", "cumulants")
 """Observables that are predicted like couplings, but make no assumption that could fail."""
+PLAIN = (*OBSERVED, LOSS)
+"""All that assumes no theory: those, and the loss of a network."""
 LARGEST = 1024
 """Directions of a field whose couplings are measured: covariances of every group are held at once."""
 SLICES, FEWEST = 12, 3
@@ -69,7 +72,13 @@ def chosen_couplings(config: RunConfig) -> tuple[str, ...]:
     return config.couplings or tuple(name for name in SUITED if name in known)
 
 
-def along(study: Study, folder: Path, flows: Mapping[str, Flow], nulls: Sequence[NullFlow] = ()) -> CouplingsRun:
+def along(
+    study: Study,
+    folder: Path,
+    flows: Mapping[str, Flow],
+    nulls: Sequence[NullFlow] = (),
+    losses: Mapping[str, Replicas] | None = None,
+) -> CouplingsRun:
     """Measure couplings at every scale of some flows, write them, predict held-out scales, test where theories hold.
 
     Every field is brought to unit mean variance first, so that couplings of different layers are in one unit. The held
@@ -81,6 +90,7 @@ def along(study: Study, folder: Path, flows: Mapping[str, Flow], nulls: Sequence
         folder: Its folder.
         flows: By slug; their scales carry ensembles.
         nulls: Null flows beside them.
+        losses: Of networks, by the label of their scale: followed and predicted beside what is measured there.
     """
     names = chosen_couplings(study.config)
     if not names:
@@ -91,6 +101,7 @@ def along(study: Study, folder: Path, flows: Mapping[str, Flow], nulls: Sequence
     if nulls:
         given = {null.slug: (null.flow, _whole, null.change) for null in nulls}
         found |= _along(study, "measuring couplings of null flows", names, given)
+    found = {slug: (flow, _with_losses(flow, rows, losses or {})) for slug, (flow, rows) in found.items()}
     null_of = {null.slug: null.of for null in nulls}
     write_couplings(folder, found, null_of)
     with study.steps.step("predicting held-out scales"):
@@ -120,6 +131,12 @@ def _along(
                 advance(done := done + 1, total)
             found[slug] = layers, rows
     return found
+
+
+def _with_losses(flow: Flow, rows: Sequence[Rows], losses: Mapping[str, Replicas]) -> Sequence[Rows]:
+    """Return what was measured along a flow with the loss of each network beside it, where it is one of a family."""
+    known = [losses.get(scale.label, Replicas()) for scale in flow]
+    return [{**row, (LOSS, WHOLE): loss} if loss.values else row for row, loss in zip(rows, known, strict=True)]
 
 
 def _measured(study: Study, names: Sequence[str], ensemble: Ensemble, slicing: Slicing) -> Rows:
@@ -229,7 +246,7 @@ def _validity(ladder: Ladder) -> list[dict[str, Any]]:
     scales = list(range(len(ladder.labels)))
     rows = ladder.rows(scales)
     found = []
-    for theory in dict.fromkeys(t for row in rows for t, _ in row if t not in OBSERVED):
+    for theory in dict.fromkeys(t for row in rows for t, _ in row if t not in PLAIN):
         slices, reasons = {}, []
         for part in dict.fromkeys(s for row in rows for t, s in row if t == theory):
             try:
@@ -259,7 +276,7 @@ def _tables(found: Mapping[str, tuple[Flow, Sequence[Rows]]], null_of: Mapping[s
                 for scale, row in zip(flow, rows, strict=True)
             ]
             left_out = next((r.left_out for row in rows if (r := row.get((theory, WHOLE))) and r.left_out), ())
-            about = {"flow": slug, "name": flow.name, "theory": theory, "observable": theory in OBSERVED}
+            about = {"flow": slug, "name": flow.name, "theory": theory, "observable": theory in PLAIN}
             axis = {"axis": flow.axis.name, "left_out": list(left_out), "null_of": null_of.get(slug, "")}
             tables.append({**about, **axis, "rows": lines})
     return tables
@@ -282,7 +299,7 @@ def _measurements(flow: Flow, rows: Sequence[Rows]) -> dict[str, dict[str, Measu
         scale.label: {
             f"{theory}/{name}": replicas.measurement(name)
             for (theory, part), replicas in row.items()
-            if part == WHOLE and theory not in OBSERVED
+            if part == WHOLE and theory not in PLAIN
             for name in replicas.values
         }
         for scale, row in zip(flow, rows, strict=True)

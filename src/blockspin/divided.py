@@ -6,17 +6,16 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from blockspin.capture.reading import ActivationPass
 from blockspin.config import RunConfig
 from blockspin.engine._files import locked
 from blockspin.engine._threads import torch_threads
 from blockspin.engine.parts import Agreement, Part, check_part, measure_part, merge_parts, parts_in
 from blockspin.errors import MergeError, RunFolderError
+from blockspin.family_run import passes
 from blockspin.material import resolved
 from blockspin.run import carry_out, prepared, resumable
 from blockspin.run_folder import join_folder, machine, open_folder, write_json
 from blockspin.study import Study, slug
-from blockspin.training_run import passes
 
 MACHINE = "machine.json"
 """In the folder of a part: what carried it out."""
@@ -27,8 +26,9 @@ AGREEMENT = 1e-6
 def run_part(config: RunConfig, part: Part) -> Path:
     """Carry out one part of a run's passes and return the run folder.
 
-    Every machine is given the same configuration; folders may lie on one disk or on many. Checkpoints of a training
-    are passes like the others; the few gradients at its ends are read when the parts are merged.
+    Every machine is given the same configuration; folders may lie on one disk or on many. The networks of
+    a family are passes like the others; losses, and the few gradients at the ends of a training, are read when the
+    parts are merged.
 
     Args:
         config: What to do; blank fields get the built-in example.
@@ -43,15 +43,15 @@ def run_part(config: RunConfig, part: Part) -> Path:
         place = config.folder()
         join_folder(place, config.to_toml())
         with resumable(place, f"blockspin run {place / 'config.toml'} --shard {part}"):
-            for name, reading in passes(study):
-                stored, states = study.stored(name, reading, place), place / "states" / slug(name)
+            for name, one in passes(study):
+                stored, states = one.stored(name, one.reading, place), place / "states" / slug(name)
                 total = sum(shard.samples for shard in part.plan(sorted(stored.shards())))
                 (states / part.folder).mkdir(parents=True, exist_ok=True)
                 write_json(states / part.folder / MACHINE, machine())
                 with study.steps.step(f"reading part {part} of the {name}", total) as advance:
                     measure_part(
                         stored,
-                        study.tasks(),
+                        one.tasks(),
                         part,
                         executor=study.executor(),
                         store=states,
@@ -87,15 +87,13 @@ def merge(folders: Sequence[Path], out: Path | None = None) -> Path:
         open_folder(place, config.to_toml(), resume=out is None)
         command = f"blockspin merge {' '.join(map(str, folders))}" + (f" --out {out}" if out else "")
         with resumable(place, command), locked(place / "states"):
-            agreements = [line for one in passes(study) for line in _merge_pass(study, *one, folders, place)]
+            agreements = [line for name, one in passes(study) for line in _merge_pass(name, one, folders, place)]
             carry_out(study, place, merged=agreements)
     return place
 
 
-def _merge_pass(
-    study: Study, name: str, activations: ActivationPass, folders: Sequence[Path], place: Path
-) -> Iterator[str]:
-    reading = study.stored(name, activations, place)
+def _merge_pass(name: str, study: Study, folders: Sequence[Path], place: Path) -> Iterator[str]:
+    reading = study.stored(name, study.reading, place)
     places = [folder / "states" / slug(name) for folder in folders]
     with study.steps.step(f"checking and merging the parts of the {name}"):
         for kind, part in _kinds(places).items():

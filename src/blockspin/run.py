@@ -20,7 +20,10 @@ from blockspin.couplings_run import along, chosen_couplings
 from blockspin.engine._files import FULL, locked, unwritable
 from blockspin.engine._threads import torch_threads
 from blockspin.errors import BlockspinError
+from blockspin.family_run import FamilyRun, along_family, networks_read, parameters_of, told
 from blockspin.flow import Flow
+from blockspin.flows.training import TRAINING
+from blockspin.loss_run import loss_of
 from blockspin.material import HOW_TO_GET_THE_EXAMPLE, Material, open_material, resolved
 from blockspin.memory import size_of
 from blockspin.organisms.checkpoints import write_checkpoints
@@ -70,17 +73,17 @@ def prepared(config: RunConfig) -> Study:
     for chosen in (chosen_couplings, chosen_nulls):
         chosen(config)  # refuses a name that nobody has registered
     with steps.step("drawing the records"):
-        material = open_material(config)
+        material = open_material(config, steps.say)
     study, cost = Study.prepare(config, material, steps)
     sample, disk = material.sample, disk_needed(study, cost)
     steps.say(f"{len(sample)} of {sample.total} records, {len(study.shapes)} layers; {disk / 1e6:.0f} MB of disk")
     need = memory_needed(study, cost)
     fitted = within(need, size_of(config.memory))
     steps.say(f"memory: about {fitted}")
-    times, trained = 2 * cost.seconds / max(fitted.workers, 1), len(study.material.checkpoints)
-    steps.say(f"time: about {times:.0f} s for the network and its untrained copy")
-    if trained:
-        steps.say(f"and {times * (trained - 1) / 2:.0f} s for the checkpoints before it")
+    once = cost.seconds / max(fitted.workers, 1)
+    steps.say(f"time: about {2 * once:.0f} s for the network and its untrained copy")
+    if (more := networks_read(study) - 2) > 0:
+        steps.say(f"and at most {more * once:.0f} s for other networks of its family, and for losses")
     if nulls := chosen_nulls(config):
         steps.say(
             f"couplings along {' and '.join(nulls)} null flows too, each as long as their own (nulls = off: none)"
@@ -127,29 +130,52 @@ def carry_out(study: Study, folder: Path, merged: Sequence[str] = ()) -> None:
         question = member("questions", QUESTION)()
         answer = question.ask(network, explicit, controls=controls, generator=study.generator(4))
     nulls, missing = null_flows(study, (network, parts), (untrained, copied), explicit)
-    coupled = along(study, folder, {"network": network, "explicit": explicit}, nulls)
+    about = _about(study)
+    relatives, changes, about["family_notes"] = _relatives(study, folder, network)
+    loss = relatives.losses[relatives.last.labels[-1]] if relatives else loss_of(study, NETWORK, folder)
+    about["network"] |= {**told(loss), "family": relatives.sizes() if relatives else []}
+    lines = {"network": network, "explicit": explicit} | ({relatives.slug: relatives.last} if relatives else {})
+    coupled = along(study, folder, lines, nulls, relatives.losses if relatives else {})
     del nulls  # their samples are not needed any more
     flows = {"network": coupled.flows["network"], "untrained": untrained}
     flows |= {"explicit": coupled.flows["explicit"], "exchanged": exchanged}
-    about = {**_about(study), "untrained": passes[UNTRAINED].network.how, "predicted": list(coupled.sentences)}
+    flows |= _with_couplings(relatives, coupled.flows) if relatives else {}
+    about["training_curves"] = _curves(study.material)
+    about |= {"untrained": passes[UNTRAINED].network.how, "predicted": list(coupled.sentences)}
     gaussian, notes = _gaussian(study, network, untrained)
     about["question_notes"] = [*missing, *notes]
-    answers = [answer, *gaussian]
-    if study.material.checkpoints:
-        training = trajectory(study, folder, network)
-        flows |= training.flows()
-        answers += [] if training.answer is None else [training.answer]
-        about["training_notes"] = list(training.notes)
-        about["training_curves"] = {name: _curve(curve) for name, curve in training.curves.items()}
+    answers = [answer, *gaussian, *changes]
     _write(study, folder, answers, flows, about, merged)
     if not study.config.keep_states:
         shutil.rmtree(folder / "states", ignore_errors=True)
 
 
-def _curve(curve: Mapping[int, float]) -> dict[str, list[float]]:
-    """Return a curve of a training without what is no number."""
-    known = {step: value for step, value in sorted(curve.items()) if math.isfinite(value)}
-    return {"steps": list(known), "values": list(known.values())}
+def _curves(material: Material) -> dict[str, dict[str, list[float]]]:
+    """Return what a training on the spot measured on its way, by name, without what is no number."""
+    family, found = material.family, {}
+    if material.trained is None or family is None or family.kinship != TRAINING:
+        return {}
+    for name, curve in material.trained.curves.items():
+        known = {step: value for step, value in sorted(curve.items()) if math.isfinite(value)}
+        found[name] = {"steps": list(known), "values": list(known.values())}
+    return found
+
+
+def _relatives(study: Study, folder: Path, network: Flow) -> tuple[FamilyRun | None, list[Answer], list[str]]:
+    """Return what was measured along the network's family, what was asked of it, and notes; None where it is alone."""
+    family = study.material.family
+    if family is None:
+        return None, [], []
+    if family.kinship == TRAINING:
+        found, answers, notes = trajectory(study, family, folder, network)
+        return found, answers, list(notes)
+    return along_family(study, family, folder, network), [], []
+
+
+def _with_couplings(found: FamilyRun, coupled: Mapping[str, Flow]) -> dict[str, Flow]:
+    """Return the flows of a family, the couplings of the last layers among the numbers of the whole networks."""
+    rows = {scale.label: scale.measurements for scale in coupled[found.slug]}
+    return {**found.flows(), f"{found.slug}-network": found.whole.with_measurements(rows)}
 
 
 def _gaussian(study: Study, network: Flow, untrained: Flow) -> tuple[list[Answer], list[str]]:
@@ -195,25 +221,26 @@ def _keep_checkpoints(material: Material, folder: Path, steps: Steps) -> None:
     if trained is None:
         return
     scores = ", ".join(f"{name} {value:.3f}" for name, value in trained.scores.items())
-    steps.say(f"A small network was trained on the spot ({scores}). For a real network: {HOW_TO_GET_THE_EXAMPLE}")
+    data = f" on {trained.data}" if trained.data else ""
+    steps.say(f"A small network was trained on the spot{data} ({scores}). For a real network: {HOW_TO_GET_THE_EXAMPLE}")
     write_checkpoints(trained, folder / "checkpoints")
 
 
 def _about(study: Study) -> dict[str, Any]:
-    module, sample = study.reading.network.module, study.material.sample
+    module, sample, trained = study.reading.network.module, study.material.sample, study.material.trained
     return {
         "network": {
             "name": study.config.model,
             "checkpoint": study.config.checkpoint,
             "checkpoints": study.config.checkpoints,
             "class": type(module).__name__,
-            "parameters": sum(parameter.numel() for parameter in module.parameters()),
+            "parameters": parameters_of(study),
             "layers": list(study.reading.layers),
             "absent": list(study.reading.network.absent),
-            "trained_on_the_spot": study.material.trained is not None,
+            "trained_on_the_spot": trained is not None,
         },
         "data": {
-            "name": study.config.data or "points drawn on the spot",
+            "name": study.config.data or (trained.data if trained else "") or "points drawn on the spot",
             "modality": study.material.modality,
             "records": sample.total,
             "drawn": len(sample),

@@ -31,6 +31,7 @@ from blockspin.progress import Steps
 from blockspin.registry import member
 from blockspin.representations.base import Representation
 from blockspin.ruler import SINGLE, Ruler, possible, update
+from blockspin.sources.base import ModuleSource
 
 NETWORK, UNTRAINED = "network", "untrained network"
 DATA = "data"
@@ -90,11 +91,16 @@ class Study:
         )
         with steps.step("opening the network"):
             reading = reading.with_layers(config.layers)
-            shapes = {name: batch.values.shape[1:] for name, batch in reading.read(torch.arange(2)).items()}
-            study = cls(config, material, reading, shapes, kernels, steps)
+            study = cls(config, material, reading, _shapes(reading), kernels, steps)
             cost = reading.estimate(study.tasks())
         study._try_scheme()
         return study, cost
+
+    def beside(self, source: ModuleSource) -> Study:
+        """Return the study of another network of the family: the same records, read alike."""
+        recipe = replace(self.reading.recipe, source=source)
+        reading = replace(self.reading, recipe=recipe).with_layers(self.config.layers)
+        return replace(self, reading=reading, shapes=_shapes(reading))
 
     def _try_scheme(self) -> None:
         """Take one step on noise of the last layer's shape, to refuse early what the geometry does not allow.
@@ -244,6 +250,11 @@ class Study:
                 for pair, name in ((parts, scheme.name), (parts[::-1], f"{scheme.name}, parts exchanged"))
             )
         return forth, back
+
+
+def _shapes(reading: ActivationPass) -> dict[str, torch.Size]:
+    """Return sites and components of each layer's field, from the first two records."""
+    return {name: batch.values.shape[1:] for name, batch in reading.read(torch.arange(2)).items()}
 
 
 def slug(name: str) -> str:

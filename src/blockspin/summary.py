@@ -32,7 +32,7 @@ def answers_file(
             {
                 "file": f"{slug}.zarr",
                 "name": flow.name,
-                "role": ROLES.get(slug, "training"),
+                "role": ROLES.get(slug, slug.partition("-")[0]),  # of a family: the axis, training or width
                 "labels": list(flow.labels),
             }
             for slug, flow in flows.items()
@@ -107,7 +107,9 @@ def _notes(flows: Mapping[str, Flow], about: Mapping[str, Any]) -> list[str]:
         parts = ", ".join(network["absent"])
         rows.append(f"The network's files hold no weights of its {parts}: nothing that was read depends on them.")
     rows += about.get("question_notes", ())
-    rows += about.get("training_notes", ())
+    rows += about.get("family_notes", ())
+    if network["family"] and not network["checkpoints"]:
+        rows.append(f"The network is the widest of a family of {len(network['family'])}, read over the same records.")
     if network["trained_on_the_spot"]:
         rows.append("The network was trained on the spot on data made for it: an illustration, not a finding.")
     if flows["network"].labels[0] != "data":

@@ -1,5 +1,6 @@
 """Random, convolutional and text networks, and those under Langevin dynamics, against what is known of each."""
 
+import gzip
 import json
 import math
 
@@ -11,6 +12,7 @@ from safetensors.torch import load_file
 from blockspin.errors import ConfigError
 from blockspin.langevin import Chains, chain_losses, langevin_step
 from blockspin.organisms._characters import Characters
+from blockspin.organisms._pictures import FASHION
 from blockspin.organisms.checkpoints import write_organism
 from blockspin.organisms.small_cnn import STRIDE
 from blockspin.registry import member
@@ -163,3 +165,23 @@ def test_checkpoints_fit_the_network_made_again(tmp_path):
     again.load_state_dict(load_file(files[-1]))
     kept = found.module.state_dict()
     assert all(torch.equal(value.to(torch.float32), kept[name]) for name, value in again.state_dict().items())
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_real_pictures_are_fashion_mnist_where_its_files_are_and_digits_otherwise(tmp_path, monkeypatch, there):
+    monkeypatch.setenv("FASHION_MNIST", str(tmp_path))
+    pictures = np.random.default_rng(0).integers(0, 256, (40, 28, 28), dtype=np.uint8)
+    label = np.arange(40, dtype=np.uint8) % 10
+    for name, values in zip(FASHION, (pictures, label), strict=True) if there else ():
+        head = bytes([0, 0, 8, values.ndim]) + b"".join(n.to_bytes(4, "big") for n in values.shape)
+        with gzip.open(tmp_path / name, "wb") as file:
+            file.write(head + values.tobytes())
+    if not there:
+        pytest.importorskip("sklearn")
+    trained = member("organisms", "small-cnn")(data="real", samples=30, steps=1).train(generator=generator())
+    assert trained.data == ("Fashion-MNIST (xiao2017), 30 pictures" if there else "scikit-learn's digits")
+    assert trained.contents.shape[1:] == ((28, 28, 1) if there else (8, 8, 1))
+    if there:
+        rows = torch.randperm(30, generator=generator())[:6]  # what is held out
+        assert torch.equal(trained.contents[..., 0], torch.from_numpy(pictures)[rows] / 255)
+        assert torch.equal(trained.targets, torch.from_numpy(label).long()[rows])

@@ -8,7 +8,7 @@ from blockspin.engine.base import Task
 from blockspin.engine.in_memory import EnsemblePass
 from blockspin.engine.measure import measure
 from blockspin.engine.serial import Serial
-from blockspin.flows.training import joined, training_flow
+from blockspin.flows.training import TRAINING, training_flow
 from blockspin.registry import member
 
 
@@ -28,4 +28,4 @@ def over_training(fields: dict[str, dict[int, Tensor]]) -> Flow:
             similar = {} if step == last else {"cka/with_last": measured["now", "last"]["cka/similarity"]}
             found[step] = {**measured[("now",)], **similar}
         flows[layer] = training_flow(layer, found)
-    return joined("network", flows)
+    return TRAINING.joined("network", flows)

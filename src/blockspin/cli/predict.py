@@ -26,7 +26,7 @@ def command(
     Args:
         place: A run folder, or a TOML file that is carried out first.
         held_out: Labels of the scales, as in the report; by default the last third, of levels the finest.
-        flow: network or explicit; by default both.
+        flow: The one flow to predict along: network, explicit, training or width; by default all that the run has.
         level: Of the intervals.
         score: Open the held-out files and hold the predictions that were written against them.
         as_json: Print JSON instead of a table.

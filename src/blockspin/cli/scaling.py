@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from blockspin.errors import ConfigError
+from blockspin.errors import ConfigError, TooFewSamplesError
 
 if TYPE_CHECKING:
     from blockspin.couplings.scaling_law import HeldOut, ScalingLaw
+
+FEWEST = 4
+"""Sizes without which no law is fitted, and repeats without which seeds do not tell the noise."""
+OVER_RECORDS = "errors of the losses over the records; what another training of the same network changes is not in it"
 
 
 def command(
     table: Path,
     /,
     *,
-    size: str = "size",
+    size: str = "",
     loss: str = "loss",
     held_out: int = 0,
     seed: int = 0,
@@ -32,8 +36,10 @@ def command(
     such a law, have a break, or cannot tell.
 
     Args:
-        table: A CSV file with a header and one row a run; several seeds a size.
-        size: Its column of sizes: parameters, training samples, compute.
+        table: A CSV file with a header and one row a run, several seeds a size; or the folder of a sweep over models,
+            or of a run on a family, whose losses were measured (give --targets there).
+        size: Its column of sizes (parameters, training samples, compute), by default size; of a folder, parameters by
+            default, or a field that the sweep varied.
         loss: Its column of losses.
         held_out: How many of the largest sizes are predicted and not fitted.
         seed: Randomness of the p-value of a break.
@@ -41,12 +47,44 @@ def command(
     """
     import torch
 
+    from blockspin.answer import Verdict
     from blockspin.couplings.scaling_law import held_out as fitted
 
-    losses = losses_in(table, size, loss)
-    law, checks = fitted(losses, held_out, generator=torch.Generator().manual_seed(seed))
-    print(json.dumps(_plain(law, checks), indent=1) if as_json else _text(law, checks))
+    left_out: tuple[str, ...] = ()
+    noise: tuple[float, int] | None = None
+    if table.is_dir():
+        losses, noise, left_out = losses_of(table, size)
+    else:
+        losses = losses_in(table, size or "size", loss)
+    law, checks = fitted(losses, held_out, generator=torch.Generator().manual_seed(seed), noise=noise)
+    if noise is not None and law.verdict is Verdict.NO:  # by as much as another training might differ
+        law = replace(law, verdict=Verdict.CANNOT_TELL)
+    told = {"noise": "scatter of seeds" if noise is None else OVER_RECORDS, "left_out": list(left_out)}
+    if as_json:
+        print(json.dumps({**_plain(law, checks), **told}, indent=1))
+        return 0
+    print(_text(law, checks))
+    for line in (*(() if noise is None else (f"noise: {OVER_RECORDS}",)), *(f"left out, {row}" for row in left_out)):
+        print(line)
     return 0
+
+
+def losses_of(folder: Path, size: str) -> tuple[dict[float, list[float]], tuple[float, int] | None, tuple[str, ...]]:
+    """Return the losses of a sweep's or a family's networks by size, their noise, and what was left out.
+
+    The noise is None where seeds are enough to tell it.
+
+    Raises:
+        TooFewSamplesError: If fewer than four sizes have a loss, naming what the others lack.
+    """
+    from blockspin.flows.sizes import PARAMETERS, sizes_of
+
+    found = sizes_of(folder, size or PARAMETERS)
+    if len(found.losses) < FEWEST:
+        lacks = "; ".join(found.left_out) or "the folder holds no others"
+        raise TooFewSamplesError(f"{len(found.losses)} sizes in {folder} have a loss, of {FEWEST} needed ({lacks})")
+    repeats = len(found.networks) - len(found.losses)
+    return found.losses, None if repeats >= FEWEST else found.noise, found.left_out
 
 
 def losses_in(table: Path, size: str, loss: str) -> dict[float, list[float]]:

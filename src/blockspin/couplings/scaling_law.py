@@ -15,6 +15,8 @@ from blockspin.couplings._scaling import Region, Surface, curve, locations, regi
 from blockspin.errors import ConfigError, FitFailedError, NonFiniteError, TooFewSamplesError, check_whole
 
 Interval = tuple[float, float]
+Noise = tuple[float, int] | None
+"""Standard deviation of ln L of one run and its degrees of freedom; None where seeds are to tell it."""
 DRAWS = 2000
 """Simulated scans behind the p-value of a break."""
 
@@ -83,7 +85,7 @@ class ScalingLaw:
 
 
 def fit_scaling(
-    losses: Mapping[float, Sequence[float]], *, generator: torch.Generator, level: float = 0.95
+    losses: Mapping[float, Sequence[float]], *, generator: torch.Generator, level: float = 0.95, noise: Noise = None
 ) -> ScalingLaw:
     r"""Fit a power law with an irreducible term to losses of independent runs at several sizes.
 
@@ -98,6 +100,8 @@ def fit_scaling(
         losses: Positive losses of the seeds at each size, {N: [L]}.
         generator: Randomness of the p-value of a break.
         level: Confidence of the intervals.
+        noise: Standard deviation of ln L of one run and its degrees of freedom, where it is known otherwise than from
+            the scatter of seeds, as from the error of each loss over the records; None to take that scatter.
 
     Raises:
         TooFewSamplesError: If there are fewer than four sizes, or repeats leave fewer than four degrees of freedom.
@@ -106,14 +110,15 @@ def fit_scaling(
 
     Do not trust when:
         Runs of different sizes share noise (one data order, one checkpoint ladder), or scatter differs much between
-        sizes. Sizes span less than a decade: many laws are alike there.
+        sizes. Sizes span less than a decade: many laws are alike there. The noise was given and holds less than what
+        another training would change: intervals are then too narrow, and a misfit may be that.
 
     Source:
         hoffmann2022 for the law, huber1964 for the locations, davies1987 for a break at an unknown place.
     """
-    sizes, logs = _checked(losses)
-    y, s = locations(logs)
-    counts, dof = np.array([len(row) for row in logs]), sum(len(row) - 1 for row in logs)
+    sizes, logs = _checked(losses, 0 if noise else 4)
+    counts = np.array([len(row) for row in logs])
+    y, s, dof = _located(logs, noise)
     x = np.log(sizes)
     _check_falls(x, y, s, counts)
     middle = float(x.mean())
@@ -171,7 +176,12 @@ class HeldOut:
 
 
 def held_out(
-    losses: Mapping[float, Sequence[float]], count: int, *, generator: torch.Generator, level: float = 0.95
+    losses: Mapping[float, Sequence[float]],
+    count: int,
+    *,
+    generator: torch.Generator,
+    level: float = 0.95,
+    noise: Noise = None,
 ) -> tuple[ScalingLaw, tuple[HeldOut, ...]]:
     """Fit a law to all sizes but the largest and hold its predictions against those.
 
@@ -180,6 +190,7 @@ def held_out(
         count: How many of the largest sizes are held out.
         generator: Randomness of the p-value of a break.
         level: Confidence of the intervals; the predictions are of one size each, not of all together.
+        noise: As for ``fit_scaling``.
 
     Raises:
         ConfigError: If ``count`` is negative, or a held-out size lies further out than the fitted ones span.
@@ -188,16 +199,16 @@ def held_out(
     check_whole("held_out", count, 0)
     sizes = sorted(losses)
     kept, largest = sizes[: len(sizes) - count], sizes[len(sizes) - count :]
-    law = fit_scaling({size: losses[size] for size in kept}, generator=generator, level=level)
+    law = fit_scaling({size: losses[size] for size in kept}, generator=generator, level=level, noise=noise)
     predicted = {size: law.predict(size, len(losses[size])) for size in largest}
     means = {size: float(np.exp(np.mean(np.log(losses[size])))) for size in largest}
     return law, tuple(HeldOut(size, means[size], *predicted[size]) for size in largest)
 
 
-def _checked(losses: Mapping[float, Sequence[float]]) -> tuple[list[float], list[np.ndarray]]:
+def _checked(losses: Mapping[float, Sequence[float]], fewest: int) -> tuple[list[float], list[np.ndarray]]:
     sizes = sorted(losses)
     repeats = sum(len(losses[size]) - 1 for size in sizes)
-    if len(sizes) < 4 or repeats < 4 or min(len(losses[size]) for size in sizes) < 1:
+    if len(sizes) < 4 or repeats < fewest or min(len(losses[size]) for size in sizes) < 1:
         raise TooFewSamplesError(
             f"{len(sizes)} sizes with {repeats} repeats are too few", "Run four sizes, and several seeds at each."
         )
@@ -206,6 +217,13 @@ def _checked(losses: Mapping[float, Sequence[float]]) -> tuple[list[float], list
     if not (np.isfinite(numbers) & (numbers > 0)).all():
         raise NonFiniteError("a loss or size is not positive and finite", "Leave diverged runs out, and say so.")
     return sizes, [np.log(row) for row in rows]
+
+
+def _located(logs: list[np.ndarray], noise: Noise) -> tuple[np.ndarray, float, int]:
+    """Return ln L of each size, the standard deviation of one run, and the degrees of freedom of that."""
+    if noise is None:
+        return *locations(logs), sum(len(row) - 1 for row in logs)
+    return np.array([row.mean() for row in logs]), *noise
 
 
 def _check_falls(x: np.ndarray, y: np.ndarray, s: float, counts: np.ndarray) -> None:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import glob
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 from blockspin.errors import CheckpointError
-from blockspin.flow import Axis, Direction, Flow, Scale
+from blockspin.flow import Axis, Direction, Flow
+from blockspin.flows.family import Kinship, number_in
 from blockspin.measurement import Measurement
 
 STATES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 """Endings of files that hold a state dict."""
-AXIS = Axis("training", "steps", Direction.UNKNOWN)
-Numbers = Mapping[str, Mapping[str, Measurement]]
-"""What was measured at one checkpoint: {layer: {"observable/quantity": measurement}}."""
+TRAINING = Kinship(Axis("training", "steps", Direction.UNKNOWN), "step")
+"""What checkpoints of one training are to each other."""
 
 
 @dataclass(frozen=True, order=True)
@@ -35,7 +34,7 @@ class Checkpoint:
     @property
     def label(self) -> str:
         """Its name for a person."""
-        return f"step {self.step}"
+        return TRAINING.label(self.step)
 
 
 def checkpoints_of(places: str | Path | Sequence[str | Path]) -> tuple[Checkpoint, ...]:
@@ -71,11 +70,7 @@ def step_of(path: Path) -> int:
     Raises:
         CheckpointError: If there is none.
     """
-    name = path.name if path.is_dir() else path.stem
-    numbers = re.findall(r"\d+", name)
-    if not numbers:
-        raise CheckpointError(f"{path.name} has no number of steps in its name", "Name it as step-400.safetensors.")
-    return int(numbers[-1])
+    return number_in(path.name if path.is_dir() else path.stem, "steps", "step-400.safetensors")
 
 
 def training_flow(name: str, numbers: Mapping[int, Mapping[str, Measurement]]) -> Flow:
@@ -87,21 +82,7 @@ def training_flow(name: str, numbers: Mapping[int, Mapping[str, Measurement]]) -
         name: What flows: the path of a layer.
         numbers: What was measured at each step, {step: {"observable/quantity": measurement}}.
     """
-    scales = (Scale(float(step), f"step {step}", measurements=dict(numbers[step])) for step in sorted(numbers))
-    return Flow(name, AXIS, tuple(scales))
-
-
-def by_layer(rows: Mapping[int, Numbers]) -> dict[str, Flow]:
-    """Return the flow over training of every layer, from what was measured over depth at every step.
-
-    Args:
-        rows: {step: {layer: numbers}}; a layer is left out of the steps that have no numbers of it.
-    """
-    layers = dict.fromkeys(layer for row in rows.values() for layer in row)
-    return {
-        layer: training_flow(layer, {step: row[layer] for step, row in rows.items() if layer in row})
-        for layer in layers
-    }
+    return TRAINING.flow(name, numbers)
 
 
 def _listed(place: str | Path) -> list[Path]:
@@ -109,18 +90,3 @@ def _listed(place: str | Path) -> list[Path]:
     path = Path(place).expanduser()
     found = path.iterdir() if path.is_dir() else (Path(name) for name in glob.glob(str(path)))
     return [item for item in found if item.suffix in STATES or (item / "config.json").is_file()]
-
-
-def joined(name: str, flows: Mapping[str, Flow]) -> Flow:
-    """Return the flows of all layers as one, each number named after its layer: "cka/with_last of net.0".
-
-    Args:
-        name: What flows: the network as a whole.
-        flows: Flows over training, by layer.
-    """
-    rows: dict[int, dict[str, Measurement]] = {}
-    for layer, flow in flows.items():
-        for scale in flow:
-            named = {f"{key} of {layer}": number for key, number in scale.measurements.items()}
-            rows.setdefault(int(scale.position), {}).update(named)
-    return training_flow(name, rows)

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import glob
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from blockspin.errors import NonFiniteError, ShapeError
+from blockspin.errors import CheckpointError, NonFiniteError, ShapeError
 from blockspin.flow import Axis, Direction, Flow, Scale, log_slope
 from blockspin.flows._jackknife import jackknifed
+from blockspin.flows.family import Kinship, number_in
 from blockspin.measurement import Measurement
 
 AXIS = Axis("width", "units", Direction.UNKNOWN)
+WIDTH = Kinship(AXIS, "width")
+"""What networks of one architecture and several widths are to each other."""
+NO_WIDTH = re.compile(r"\d\.\d+\D*$|\d[kKmMbB]\b\D*$")
+"""Names whose last number counts something else, as pythia-70m or pythia-1.4b."""
 UNITS = {"width/kurtosis": "1", "width/vertex": "1", "width/overlap": "1", "width/kernel": "field^2"}
 
 
@@ -25,6 +33,52 @@ def outputs_of(networks: Iterable[nn.Module], inputs: Tensor) -> Tensor:
     """
     with torch.no_grad():
         return torch.stack([network(inputs).to(torch.float64).reshape(len(inputs), -1) for network in networks])
+
+
+def networks_of(places: Sequence[str]) -> dict[int, str]:
+    """Return the networks of a family by their width, in its order. Nothing is opened.
+
+    The width is the last number in the name (``nets/width-64``, ``my.networks:width_64``), or stands before it
+    (``512=EleutherAI/pythia-70m``).
+
+    Args:
+        places: Networks one by one (folders that ``save_pretrained`` wrote, Hugging Face ids, package.module:factory),
+            or patterns of folders.
+
+    Raises:
+        CheckpointError: If fewer than two are found, two have the same width, or a name does not say it.
+    """
+    found: dict[int, str] = {}
+    for width, model in (pair for place in places for pair in _sized(place)):
+        if width in found:
+            raise CheckpointError(
+                f"{found[width]} and {model} are both of width {width}",
+                "Give one of each width, or say it before the name: 64=NAME.",
+            )
+        found[width] = model
+    if len(found) < 2:
+        raise CheckpointError(
+            f"{len(found)} network(s) at {', '.join(places)}",
+            "Give at least two folders, names or factories, or a pattern.",
+        )
+    return dict(sorted(found.items()))
+
+
+def _sized(place: str) -> Iterator[tuple[int, str]]:
+    """Yield the width and the name of every network that is meant."""
+    head, sign, rest = place.partition("=")
+    if sign and head.isdecimal():
+        yield int(head), rest
+        return
+    listed = [place]
+    if glob.has_magic(place):
+        folders = sorted(glob.glob(str(Path(place).expanduser())))
+        listed = [folder for folder in folders if (Path(folder) / "config.json").is_file()]
+    for model in listed:
+        name = model.rstrip("/").rpartition("/")[2].rpartition(":")[2]
+        if NO_WIDTH.search(name):
+            raise CheckpointError(f"the last number of {name} is no width", f"Say it before the name: 512={model}.")
+        yield number_in(name, "units", "width-64, or say it before the name: 64=NAME"), model
 
 
 def width_flow(name: str, outputs: Mapping[int, Tensor], theory: Tensor | None = None) -> Flow:

@@ -26,6 +26,8 @@ class Trained:
         curves: The same and other qualities along the training: by name, then by step.
         tokenizer: From passages to token numbers, for a network that reads text.
         targets: What the network is to make of each of the contents, [records]; None where it is no one number.
+        next_token: Whether it is to make of each passage the tokens that follow, its outputs being their logits.
+        data: What the contents are, for a person; blank where the organism's own description says it.
     """
 
     module: torch.nn.Module
@@ -36,6 +38,8 @@ class Trained:
     curves: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     tokenizer: Any = None
     targets: Tensor | None = None
+    next_token: bool = False
+    data: str = ""
 
     @property
     def records(self) -> tuple[Any, ...]:
@@ -49,6 +53,8 @@ class Organism(abc.ABC):
     family: ClassVar[str] = "organisms"
     name: ClassVar[str]
     source: ClassVar[str]
+    widths: ClassVar[tuple[int, ...]] = ()
+    """Values of its field ``width`` that make a family of sizes over the same data; none where it makes none."""
 
     @abc.abstractmethod
     def network(self, *, generator: torch.Generator) -> torch.nn.Module:

@@ -34,6 +34,7 @@ class ClusterTree(Organism):
 
     name = "cluster-tree"
     source = "dyson1969"
+    widths = (12, 16, 24, 32, 48, 64, 96)
     levels: int = 3
     sites: int = 64
     width: int = 96

@@ -1,4 +1,4 @@
-"""Small CNN: a convolutional network on small pictures, made on the spot or scikit-learn's digits."""
+"""Small CNN: a convolutional network on small pictures: made on the spot, Fashion-MNIST, or scikit-learn's digits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from blockspin.errors import ConfigError, MissingDependencyError
+from blockspin.errors import ConfigError
+from blockspin.organisms._pictures import digits, fashion, has_fashion
 from blockspin.organisms._training import Course, drawn, trained
 from blockspin.organisms.base import Organism, Trained
 from blockspin.registry import register
@@ -28,16 +29,21 @@ class SmallCnn(Organism):
     trained on.
 
     Args:
-        data: "generated": ten smooth random pictures, shifted anywhere and with noise; "digits": scikit-learn's.
+        data: "generated": ten smooth random pictures, shifted anywhere and with noise; "fashion-mnist", "digits":
+            scikit-learn's; "real": Fashion-MNIST where its files are, the digits otherwise.
         width: Channels of the first layer; the last has four times as many.
-        samples: Pictures, if they are generated; a fifth is not trained on.
+        samples: Most pictures (of the digits, all); a fifth is not trained on.
         shown: How many of the others are trained on; 0 for all.
         noise: Deviation of their noise; the pictures have deviation 1.
         steps: Training steps on batches of 64.
+
+    Source:
+        lecun1998; xiao2017 for Fashion-MNIST.
     """
 
     name = "small-cnn"
     source = "lecun1998"
+    widths = (4, 6, 8, 12, 16, 24)
     data: str = "generated"
     width: int = 8
     samples: int = 2500
@@ -51,7 +57,7 @@ class SmallCnn(Organism):
 
     def train(self, *, generator: torch.Generator) -> Trained:
         """Make or read the pictures, train by Adam."""
-        pictures, label = self._pictures(generator)
+        data, (pictures, label) = self._pictures(generator)
         order = torch.randperm(len(label), generator=generator)
         held, shown = order.tensor_split([len(order) // 5])
         shown = shown[: self.shown or None]
@@ -70,7 +76,7 @@ class SmallCnn(Organism):
         checkpoints, curves = trained(net, optimiser, loss, measure, Course(self.steps))
         scores = {name: curve[self.steps] for name, curve in curves.items()}
         shown_as = pictures[held].movedim(1, 3)
-        return Trained(net.eval(), shown_as, "image", checkpoints, scores, curves, targets=label[held])
+        return Trained(net.eval(), shown_as, "image", checkpoints, scores, curves, targets=label[held], data=data)
 
     def _layers(self) -> nn.Module:
         channels = [1, self.width, 2 * self.width, 2 * self.width, 4 * self.width]
@@ -80,12 +86,23 @@ class SmallCnn(Organism):
             layers += [conv, nn.ReLU()]
         return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels[-1], CLASSES))
 
-    def _pictures(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Return pictures [n, 1, side, side] and the class of each."""
-        if self.data == "digits":
-            return _digits()
-        if self.data != "generated":
-            raise ConfigError("data", self.data, "generated or digits.")
+    def _pictures(self, generator: torch.Generator) -> tuple[str, tuple[Tensor, Tensor]]:
+        """Return what the data are; pictures [n, 1, side, side] and the class of each.
+
+        Raises:
+            ConfigError: If there are no such data.
+            MissingDependencyError: If they are not installed.
+        """
+        kind = self.data if self.data != "real" else "fashion-mnist" if has_fashion() else "digits"
+        if kind == "fashion-mnist":
+            return f"Fashion-MNIST (xiao2017), {self.samples} pictures", fashion(self.samples)
+        if kind == "digits":
+            return "scikit-learn's digits", digits()
+        if kind != "generated":
+            raise ConfigError("data", self.data, "generated, fashion-mnist, digits or real.")
+        return "smooth random pictures, shifted and with noise", self._generated(generator)
+
+    def _generated(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         templates = _smooth(generator)
         label = torch.randint(CLASSES, (self.samples,), generator=generator)
         offsets = torch.randint(templates.shape[-1], (self.samples, 2), generator=generator).tolist()
@@ -103,12 +120,3 @@ def _smooth(generator: torch.Generator, side: int = 16, cutoff: float = 3.0) -> 
     noise[:, 0, 0] = 0
     smooth = torch.fft.ifft2(noise).real
     return smooth / smooth.std(dim=(1, 2), keepdim=True)
-
-
-def _digits() -> tuple[Tensor, Tensor]:
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError:
-        raise MissingDependencyError("scikit-learn is not installed", "pip install scikit-learn") from None
-    found = load_digits()
-    return torch.tensor(found.images, dtype=torch.float32)[:, None] / 16, torch.tensor(found.target)

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from itertools import chain, zip_longest
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 
 from blockspin.measurement import Measurement
+from blockspin.report._family import axis, start
 from blockspin.report._folder import RunFolder
 from blockspin.report._html import Section, bars, chance, figure, fill, finite, in_unit, panel
 from blockspin.report._key import key
@@ -16,7 +18,14 @@ from blockspin.report._labels import LEGEND, cut, ticks
 from blockspin.report._nulls import comparison, miss, tables_beside, traces
 
 ORDER = 37
-NAMES = {"network": "over depth", "explicit": "under coarse-graining"}
+NAMES = {
+    "network": "over depth",
+    "explicit": "under coarse-graining",
+    "training": "over training",
+    "width": "over width",
+}
+LOGARITHMIC = ("training", "width")
+"""Axes that are drawn so."""
 ORDERS = {"better": "yes", "not better": "no", "cannot tell": "cannot-tell"}
 SIGNS = {"better": "●", "not better": "▲", "cannot tell": "○"}
 HELD = {"yes": "● not refused", "no": "▲ fails", "cannot tell": "○ cannot tell"}
@@ -219,26 +228,39 @@ def _first(table: Mapping[str, Any], rows: Tables) -> tuple[str, Mapping[str, An
 def _plot(table: Mapping[str, Any], name: str, score: Mapping[str, Any] | None, left: int) -> Markup:
     lines = [row for row in table["rows"] if name in row["values"]]
     unit = lines[0]["values"][name]["unit"]
-    labels, positions = [row["label"] for row in table["rows"]], [row["position"] for row in table["rows"]]
-    layout = {"xaxis": {**ticks(positions, labels), "title": {"text": table["axis"]}}, "showlegend": False}
+    along, place = _places(table)
+    layout = {"xaxis": along, "showlegend": False}
     title = f"{table['theory']}: {name}, {_where(table['flow'])}{in_unit(unit)}"
     level = score["scored"]["level"] if score and score["scored"] else None
     held_as = f" Predicted with its {100 * level:.0f} % interval; lines are the baselines." if level else ""
     more = f" {left} more couplings are in the table below." if left else ""
     caption = f"Bars of what was measured are two standard errors.{held_as}{more}"
-    return figure(title, _traces(table, name, score), layout, caption)
+    return figure(title, _traces(table, name, score, place), layout, caption)
 
 
-def _traces(table: Mapping[str, Any], name: str, score: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    lines = [row for row in table["rows"] if name in row["values"]]
+def _traces(
+    table: Mapping[str, Any], name: str, score: Mapping[str, Any] | None, place: Mapping[str, float]
+) -> list[dict[str, Any]]:
+    lines = [{**row, "position": place[row["label"]]} for row in table["rows"] if name in row["values"]]
     held = set(score["held_out"]) if score else set()
     seen = [r for r in lines if r["label"] in held]
     return [
         *traces(table["beside"], name),
         _trace("measured", [r for r in lines if r["label"] not in held], name),
         *([_trace("measured, held out", seen, name, "circle-open")] if seen else []),
-        *(_predicted(score, name, {row["label"]: row["position"] for row in table["rows"]}) if score else []),
+        *(_predicted(score, name, place) if score else []),
     ]
+
+
+def _places(table: Mapping[str, Any]) -> tuple[Mapping[str, Any], dict[str, float]]:
+    """Return the axis of a table's scales, and where each of them stands on it."""
+    labels, positions = [row["label"] for row in table["rows"]], [row["position"] for row in table["rows"]]
+    if table["axis"] not in LOGARITHMIC:
+        along = {**ticks(positions, labels), "title": {"text": table["axis"]}}
+        return along, dict(zip(labels, positions, strict=True))
+    first = start(np.array([x for x in positions if x > 0]))
+    shown = [x if x > 0 else first for x in positions]
+    return axis([np.array(positions, dtype=float)], table["axis"]), dict(zip(labels, shown, strict=True))
 
 
 def _trace(title: str, rows: Sequence[Mapping[str, Any]], name: str, symbol: str = "circle") -> dict[str, Any]:

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from blockspin.report._family import SHADES, axis, line, panels, shade
 from blockspin.report._folder import RunFolder, Series
-from blockspin.report._html import Section, bars, figure, fill, finite, nice, panel
-from blockspin.report._labels import LEGEND, cut, words
+from blockspin.report._html import Section, figure, fill, panel
+from blockspin.report._labels import words
 
 ORDER = 35
 FIRST = {
+    "loss.mean": "Loss on the records that were read",
     "participation-ratio.debiased": "Participation ratio",
     "cka.with_last": "Similarity with the last checkpoint (debiased CKA)",
     "cka.similarity": "Similarity with the checkpoint before (debiased CKA)",
@@ -48,22 +50,20 @@ BODY = """
 shares of the range between the first checkpoint and the last.</p>
 {% endif %}
 """
-SHADES = ("var:accent", "var:in", "var:out", "var:open", "var:ink")
 DECADES = 30
 """Largest over smallest value beyond which a curve is drawn on a logarithmic axis."""
-NAMED = 5
-"""Most layers that the legend names."""
-FIRST_HUE, LAST_HUE = 225, 385
-"""Blue to orange by way of violet: as dark all along."""
 
 
 def section(run: RunFolder) -> Section | None:
     """Return one figure a quantity, a line a layer; nothing where there are no checkpoints."""
-    found = {key: [s for s in run.quantities.get(key, ()) if s.role == "training"] for key in FIRST}
     answer = next((a for a in run.answers["answers"] if a["question"] == "transition"), None)
     curves = [_named(curve) for curve in answer["figure"].get("curves", ())] if answer else []
-    colours = _colours(list(dict.fromkeys(item.flow for series in found.values() for item in series)))
-    plots = [_panel(key, series, curves, colours) for key, series in found.items() if series]
+    marks: dict[str, list[tuple[str, tuple[float, float]]]] = {}
+    for curve in curves:
+        if curve["verdict"] == "yes":
+            low, high = curve["interval"]
+            marks.setdefault(curve["key"], []).append((curve["layer"], (low, high)))
+    plots = panels(run, "training", FIRST, "training steps", marks)
     if not plots:
         return None
     seen = [curve for verdict in ("yes", "cannot tell") for curve in curves if curve["verdict"] == verdict]
@@ -96,13 +96,13 @@ def _trained(title: str, series: Sequence[Series], curves: Sequence[Mapping[str,
     values = np.concatenate([item.value for item in series])
     wide = bool((values > 0).all()) and values.max() > DECADES * values.min()
     layout: dict[str, Any] = {
-        "xaxis": _axis(series),
+        "xaxis": axis([item.positions for item in series], "training steps"),
         "yaxis": {"type": "log", "exponentformat": "power", "dtick": 1} if wide else {},
         "showlegend": True,
-        "shapes": [{**_shade(interval), "opacity": 0.15 / len(seen) ** 0.5} for interval in seen],
+        "shapes": [{**shade(interval), "opacity": 0.15 / len(seen) ** 0.5} for interval in seen],
     }
     lines = [
-        {**_line(item, SHADES[k % len(SHADES)], True), "marker": {"opacity": 0}, "error_y": {"visible": False}}
+        {**line(item, SHADES[k % len(SHADES)], True), "marker": {"opacity": 0}, "error_y": {"visible": False}}
         for k, item in enumerate(sorted(series, key=lambda item: item.flow))
     ]
     # markers that are not seen leave the same room at the ends of the axis as those of the other figures
@@ -117,76 +117,3 @@ def _named(curve: Mapping[str, Any]) -> dict[str, Any]:
     name, _, layer = str(curve["name"]).partition(" of ")
     key = name.replace("/", ".")
     return {**curve, "key": key, "quantity": FIRST.get(key, words(key)).partition(" (")[0], "layer": layer}
-
-
-def _panel(
-    key: str, series: Sequence[Series], curves: Sequence[Mapping[str, Any]], colours: Mapping[str, str]
-) -> Markup:
-    return panel(FIRST.get(key, words(key)), lambda: _plot(key, series, curves, colours))
-
-
-def _plot(
-    key: str, series: Sequence[Series], curves: Sequence[Mapping[str, Any]], colours: Mapping[str, str]
-) -> Markup:
-    own = [curve for curve in curves if curve["verdict"] == "yes" and curve["key"] == key]
-    layout: dict[str, Any] = {
-        "xaxis": _axis(series),
-        "showlegend": len(series) > 1,
-        "legend": {"title": {"text": "layer "}},
-        "shapes": [_shade(interval) for interval in {tuple(curve["interval"]) for curve in own}],
-    }
-    unit = "" if series[0].unit == "1" else f" ({nice(series[0].unit)})"
-    where = "; ".join(f"{c['layer']} between {c['interval'][0]:g} and {c['interval'][1]:g} steps" for c in own)
-    caption = f"Shaded: {where}. " if own else ""
-    if len(series) > NAMED:
-        caption += "Layers run from the first (blue) to the last (orange); point at a line for its name. "
-    caption += f"Bars are two standard errors: {series[0].how}."
-    named = {series[round(k * (len(series) - 1) / (NAMED - 1))].flow for k in range(NAMED)}
-    return figure(
-        FIRST[key] + unit, [_line(item, colours[item.flow], item.flow in named) for item in series], layout, caption
-    )
-
-
-def _axis(series: Sequence[Series]) -> dict[str, Any]:
-    """Return a logarithmic axis with a tick a decade; the start stands at half the first step after it."""
-    after = np.concatenate([item.positions[item.positions > 0] for item in series])
-    decades = [10.0**k for k in range(int(np.floor(np.log10(after.min()))), int(np.log10(after.max())) + 1)]
-    shown = [tick for tick in decades if tick >= after.min()] or [float(after.min())]
-    names = [f"{tick:g}" for tick in shown]
-    if any((item.positions <= 0).any() for item in series):
-        shown, names = [_start(after), *shown], ["start", *names]
-    ticks = {"tickmode": "array", "tickvals": shown, "ticktext": names}
-    return {"type": "log", "title": {"text": "training steps (logarithmic)"}, **ticks}
-
-
-def _start(after: np.ndarray) -> float:
-    return float(after.min()) / 2 if len(after) else 1.0
-
-
-def _line(item: Series, colour: str, named: bool) -> dict[str, Any]:
-    start = _start(item.positions[item.positions > 0])
-    return {
-        "x": finite(np.where(item.positions > 0, item.positions, start)),
-        "y": finite(item.value),
-        "error_y": {**bars(item.error), "color": colour},
-        "text": list(item.labels),
-        "name": cut(item.flow, LEGEND),
-        "showlegend": named,
-        "mode": "lines+markers",
-        "line": {"color": colour, "width": 2},
-        "marker": {"size": 5, "color": colour},
-        "hovertemplate": "%{text}: %{y:.4g}<extra>%{fullData.name}</extra>",
-    }
-
-
-def _colours(layers: Sequence[str]) -> dict[str, str]:
-    """Return the colour of each layer, by its place between the first and the last where there are many."""
-    if len(layers) <= len(SHADES):
-        return dict(zip(layers, SHADES, strict=False))
-    step = (LAST_HUE - FIRST_HUE) / (len(layers) - 1)
-    return {layer: f"hsl({(FIRST_HUE + k * step) % 360:.0f}, 65%, 52%)" for k, layer in enumerate(layers)}
-
-
-def _shade(interval: Sequence[float]) -> dict[str, Any]:
-    edges = {"x0": interval[0], "x1": interval[1], "y0": 0, "y1": 1, "yref": "paper"}
-    return {"type": "rect", **edges, "fillcolor": "var:open", "opacity": 0.15, "line": {"width": 0}}
