@@ -152,12 +152,13 @@ def carry_out(study: Study, folder: Path, merged: Sequence[str] = ()) -> None:
 
 def _curves(material: Material) -> dict[str, dict[str, list[float]]]:
     """Return what a training on the spot measured on its way, by name, without what is no number."""
-    family, found = material.family, {}
+    family = material.family
+    found: dict[str, dict[str, list[float]]] = {}
     if material.trained is None or family is None or family.kinship != TRAINING:
         return {}
     for name, curve in material.trained.curves.items():
         known = {step: value for step, value in sorted(curve.items()) if math.isfinite(value)}
-        found[name] = {"steps": list(known), "values": list(known.values())}
+        found[name] = {"steps": list(map(float, known)), "values": list(known.values())}
     return found
 
 

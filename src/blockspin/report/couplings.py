@@ -228,19 +228,18 @@ def _first(table: Mapping[str, Any], rows: Tables) -> tuple[str, Mapping[str, An
 def _plot(table: Mapping[str, Any], name: str, score: Mapping[str, Any] | None, left: int) -> Markup:
     lines = [row for row in table["rows"] if name in row["values"]]
     unit = lines[0]["values"][name]["unit"]
-    along, place = _places(table)
+    along, _ = _places(table)
     layout = {"xaxis": along, "showlegend": False}
     title = f"{table['theory']}: {name}, {_where(table['flow'])}{in_unit(unit)}"
     level = score["scored"]["level"] if score and score["scored"] else None
     held_as = f" Predicted with its {100 * level:.0f} % interval; lines are the baselines." if level else ""
     more = f" {left} more couplings are in the table below." if left else ""
     caption = f"Bars of what was measured are two standard errors.{held_as}{more}"
-    return figure(title, _traces(table, name, score, place), layout, caption)
+    return figure(title, _traces(table, name, score), layout, caption)
 
 
-def _traces(
-    table: Mapping[str, Any], name: str, score: Mapping[str, Any] | None, place: Mapping[str, float]
-) -> list[dict[str, Any]]:
+def _traces(table: Mapping[str, Any], name: str, score: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    _, place = _places(table)
     lines = [{**row, "position": place[row["label"]]} for row in table["rows"] if name in row["values"]]
     held = set(score["held_out"]) if score else set()
     seen = [r for r in lines if r["label"] in held]
