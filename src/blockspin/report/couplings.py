@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from blockspin.measurement import Measurement
 from blockspin.report._family import axis, start
 from blockspin.report._folder import RunFolder
 from blockspin.report._html import Section, bars, chance, figure, fill, finite, in_unit, panel
@@ -276,25 +275,22 @@ def _trace(title: str, rows: Sequence[Mapping[str, Any]], name: str, symbol: str
     }
 
 
-def _half(row: Mapping[str, Any], level: float) -> float | None:
-    """Return half of an interval: few degrees of freedom make it many errors wide."""
-    if row["value"] is None or row["error"] is None:
-        return None
-    dof = float("inf") if row["dof"] is None else row["dof"]
-    return Measurement(row["value"], row["error"], dof=dof).quantile(0.5 + level / 2) * row["error"]
-
-
 def _predicted(score: Mapping[str, Any], name: str, place: Mapping[str, float]) -> list[dict[str, Any]]:
     """Return the prediction with its interval, and what the baselines said."""
     points = [p for p in (score["scored"] or {"points": []})["points"] if p["coupling"] == name]
     if not points:
         return []
-    halves = [_half(p["predicted"], score["scored"]["level"]) for p in points]
     drawn: list[dict[str, Any]] = [
         {
             "x": finite([place[p["label"]] for p in points]),
             "y": finite([p["predicted"]["value"] for p in points]),
-            "error_y": {"type": "data", "array": finite(halves), "thickness": 3, "width": 6, "color": "var:ink"},
+            "error_y": {
+                "type": "data",
+                "array": finite([p["half_width"] for p in points]),
+                "thickness": 3,
+                "width": 6,
+                "color": "var:ink",
+            },
             "name": "predicted",
             "mode": "markers",
             "marker": {"size": 8, "symbol": "diamond", "color": "var:ink"},

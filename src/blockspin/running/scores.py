@@ -31,6 +31,7 @@ class Point:
         label: The scale.
         coupling: Its name.
         predicted: What the model says of the coupling, with its error.
+        half_width: Half of its interval: few degrees of freedom make it many errors wide.
         measured: What was measured, or None where there is no number.
         deviation: Predicted less measured in units of the error of the difference.
         inside: Whether the measured value lies within the interval for a measurement.
@@ -39,6 +40,7 @@ class Point:
     label: str
     coupling: str
     predicted: Measurement
+    half_width: float
     measured: Measurement | None
     deviation: float | None
     inside: bool | None
@@ -49,6 +51,7 @@ class Point:
             "label": self.label,
             "coupling": self.coupling,
             "predicted": self.predicted.to_dict(),
+            "half_width": self.half_width,
             "measured": None if self.measured is None else self.measured.to_dict(),
             "deviation": self.deviation,
             "inside": self.inside,
@@ -258,13 +261,14 @@ def _points(prediction: Prediction, found: _Measured, level: float) -> tuple[Poi
                 continue
             unit, dof = prediction.units[k], float(theory.dof[h, k])
             predicted = Measurement(theory.values[h, k], theory.errors[h, k], unit, how=theory.curves[k], dof=dof)
+            half = predicted.quantile(0.5 + level / 2) * float(theory.errors[h, k])
             if not found.known[h, k]:
-                rows.append(Point(label, name, predicted, None, None, None))
+                rows.append(Point(label, name, predicted, half, None, None, None))
                 continue
             measured = Measurement(found.values[h, k], found.errors[h, k], unit, found.dof + 1, found.how, found.dof)
             z = float((theory.values[h, k] - found.values[h, k]) / max(spread[h, k], 1e-300))
             limit = float(quantile(0.5 + level / 2, np.asarray(min(dof, found.dof))))
-            rows.append(Point(label, name, predicted, measured, z, abs(z) <= limit))
+            rows.append(Point(label, name, predicted, half, measured, z, abs(z) <= limit))
     return tuple(rows)
 
 
