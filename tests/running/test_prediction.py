@@ -29,7 +29,7 @@ from blockspin.flows.iterate import iterate
 from blockspin.observables.base import accumulate
 from blockspin.running.assembled import running_of_flow
 from blockspin.running.baselines import NoRunning, PowerLaw
-from blockspin.running.curves import EFFECTIVE, Linear, LocalParabola, Relaxation, Scaling, Stated
+from blockspin.running.curves import EFFECTIVE, Fixed, Linear, LocalParabola, Relaxation, Scaling, Stated
 from blockspin.running.prediction import COUNT, LENGTH, RATIO, coordinate_of, predict
 from blockspin.running.replicas import Replicas, halves_of, together
 from blockspin.running.scores import BETTER, CANNOT_TELL, FREE, NOT_BETTER, score
@@ -151,6 +151,7 @@ def test_a_score_holds_the_covariance_of_what_was_fitted_with_what_was_held_out(
 
 X = np.linspace(0, 3, 9)
 SHAPES = [
+    (Fixed(), 0 * X + 0.7),
     (Linear(), 2 - 0.5 * X),
     (Scaling(), 3 * np.exp(-0.7 * X)),
     (Relaxation(), 1 + 2 * np.exp(-1.1 * X)),

@@ -7,23 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from blockspin.errors import FitFailedError
-from blockspin.running.curves import Curve, Scaling
+from blockspin.running.curves import Curve, Fixed, Scaling
 
 FREE = "free fit"
 """The coupling fitted to half of the held-out scale's own data: not a prediction, but what data of that size allow."""
 
 
 @dataclass(frozen=True)
-class NoRunning(Curve):
+class NoRunning(Fixed):
     """The coupling does not run: the weighted mean over the scales that are fitted."""
 
     name = "no running"
-    parameters = 1
-
-    def predict(self, x, y, weight, at):
-        """Return the mean."""
-        gain = np.broadcast_to(weight / weight.sum(), (len(at), len(x)))
-        return gain @ y, gain
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,19 @@ class Curve(abc.ABC):
 
 
 @dataclass(frozen=True)
+class Fixed(Curve):
+    """No beta function, dg/dx = 0: the coupling stands at a fixed point, or moves by less than can be seen."""
+
+    name = "fixed point"
+    parameters = 1
+
+    def predict(self, x, y, weight, at):
+        """Return the weighted mean."""
+        gain = np.broadcast_to(weight / weight.sum(), (len(at), len(x)))
+        return gain @ y, gain
+
+
+@dataclass(frozen=True)
 class Linear(Curve):
     """A constant beta function, dg/dx = b: the coupling is marginal and drifts."""
 
@@ -143,7 +156,7 @@ class Stated(Curve):
         return self.function(at, found.x), there @ _gain(here, weight)
 
 
-EFFECTIVE: tuple[Curve, ...] = (Linear(), Scaling(), Relaxation())
+EFFECTIVE: tuple[Curve, ...] = (Fixed(), Linear(), Scaling(), Relaxation())
 """The effective theory where none is stated: beta functions of at most first degree, one a coupling."""
 DOUBTED: tuple[Curve, ...] = (*EFFECTIVE, LocalParabola())
 """The same, and what may hold instead."""
