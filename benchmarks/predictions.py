@@ -21,7 +21,7 @@ import torch
 
 from blockspin import member
 from blockspin.config import RunConfig
-from blockspin.couplings_run import OBSERVED, SUITED, suited
+from blockspin.couplings_measured import OBSERVED, SUITED, suited
 from blockspin.ensemble import Ensemble, group_of
 from blockspin.errors import BlockspinError
 from blockspin.flow import Flow

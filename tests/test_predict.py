@@ -13,7 +13,8 @@ import torch
 from blockspin import couplings_run
 from blockspin.cli.predict import command
 from blockspin.couplings.gaussian_precision import GaussianPrecision
-from blockspin.couplings_run import OFF, along, chosen_couplings
+from blockspin.couplings_measured import OFF, chosen_couplings
+from blockspin.couplings_run import along
 from blockspin.ensemble import Ensemble
 from blockspin.errors import ConfigError, RunFolderError, TooFewSamplesError, UnknownNameError
 from blockspin.flow import Axis, Flow

@@ -15,8 +15,9 @@ from blockspin.answer import Answer
 from blockspin.budget import disk_needed, memory_needed, within
 from blockspin.config import RunConfig
 from blockspin.controls import explicit_controls, gaussian_copy
+from blockspin.couplings_measured import chosen_couplings
 from blockspin.couplings_nulls import chosen_nulls, null_flows
-from blockspin.couplings_run import along, chosen_couplings
+from blockspin.couplings_run import along
 from blockspin.engine._files import FULL, locked, unwritable
 from blockspin.engine._threads import torch_threads
 from blockspin.errors import BlockspinError

@@ -18,7 +18,8 @@ from blockspin.couplings.effective_action import EffectiveAction
 from blockspin.couplings.energy_judgement import judge_energy
 from blockspin.couplings.energy_model import EnergyModel
 from blockspin.couplings.energy_sampling import bootstrap_bias, draw
-from blockspin.couplings_run import _offer, suited
+from blockspin.couplings_measured import suited
+from blockspin.couplings_run import _offer
 from blockspin.engine.errorbars import jackknife
 from blockspin.ensemble import Ensemble, group_of
 from blockspin.errors import ConfigError, FitFailedError, HardEdgesError, TooFewSamplesError

@@ -3,34 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import chain, zip_longest
 from typing import Any
 
-import numpy as np
-from markupsafe import Markup
-
-from blockspin.report._family import axis, start
+from blockspin.report._coupling_figures import FEW, NAMES, legend, names_of, plots, where
 from blockspin.report._folder import RunFolder
-from blockspin.report._html import Section, bars, chance, figure, fill, finite, in_unit, panel
-from blockspin.report._key import key
-from blockspin.report._labels import LEGEND, cut, ticks
-from blockspin.report._nulls import comparison, miss, tables_beside, traces
+from blockspin.report._html import Section, chance, fill, in_unit, panel
+from blockspin.report._nulls import comparison, miss, tables_beside
 
 ORDER = 37
-NAMES = {
-    "network": "over depth",
-    "explicit": "under coarse-graining",
-    "training": "over training",
-    "width": "over width",
-}
-LOGARITHMIC = ("training", "width")
-"""Axes that are drawn so."""
 ORDERS = {"better": "yes", "not better": "no", "cannot tell": "cannot-tell"}
 SIGNS = {"better": "●", "not better": "▲", "cannot tell": "○"}
 HELD = {"yes": "● not refused", "no": "▲ fails", "cannot tell": "○ cannot tell"}
-STYLES = (("var:warn", "dot"), ("var:out", "dash"), ("var:in", "dashdot"))
-FEW = 4
-"""Entries of one table of couplings that are drawn; all are in the table."""
 BODY = """
 <p>A coupling is a parameter of an effective theory that was assumed; it means what it says where the theory fits.
 Fields have unit mean variance, so that scales can be compared. Observables are predicted alike and assume nothing.</p>
@@ -95,7 +78,6 @@ DEFAULT = (
     "before the files of the held-out scales were opened. The command “blockspin predict” does so for scales of your "
     "own choice."
 )
-Tables = Sequence[Mapping[str, Any]]
 
 
 def section(run: RunFolder) -> Section | None:
@@ -117,15 +99,15 @@ def section(run: RunFolder) -> Section | None:
     body = fill(
         BODY,
         order=DEFAULT if written is None else written["order"],
-        scores=[(_where(flow), [_score(row, models) for row in rows if row["flow"] == flow]) for flow in flows],
+        scores=[(where(flow), [_score(row, models) for row in rows if row["flow"] == flow]) for flow in flows],
         models=models,
         level=f"{100 * max(levels, default=0.9):.0f}",
         orders=ORDERS,
         marks=SIGNS,
         held=HELD,
-        key=panel("Key", lambda: key([trace for table in tables for trace in _traces(table, *_first(table, rows))])),
-        plots=[plot for table in tables if not table["observable"] for plot in _plots(table, rows)],
-        more=[plot for table in tables if table["observable"] for plot in _plots(table, rows)],
+        key=panel("Key", lambda: legend(tables, rows)),
+        plots=[plot for table in tables if not table["observable"] for plot in plots(table, rows)],
+        more=[plot for table in tables if table["observable"] for plot in plots(table, rows)],
         nulls=comparison(found, everything, NAMES),
         validity=[_held(row) for row in found["validity"]],
         tables=[_table(table) for table in tables],
@@ -147,10 +129,6 @@ def _score(row: Mapping[str, Any], models: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _where(flow: str) -> str:
-    return NAMES.get(flow, flow)
-
-
 def _held(row: Mapping[str, Any]) -> dict[str, Any]:
     fired = sorted((c for c in row["checks"] if c["fired"]), key=lambda c: c["p_value"])
     listed = [
@@ -163,7 +141,7 @@ def _held(row: Mapping[str, Any]) -> dict[str, Any]:
         for check in fired[: 2 * FEW]
     ]
     shown = f"the {len(listed)} clearest of {len(fired)}" if len(fired) > len(listed) else f"all {len(fired)}"
-    return {**row, "where": _where(row["flow"]), "fired": listed, "shown": f"Where it fails: {shown}"}
+    return {**row, "where": where(row["flow"]), "fired": listed, "shown": f"Where it fails: {shown}"}
 
 
 def _table(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -173,11 +151,7 @@ def _table(table: Mapping[str, Any]) -> dict[str, Any]:
         same = [(null, by[row["position"]]) for null, by in others if row["position"] in by]
         rows.append({**row, "fit": _fit(row), "beside": [(null, {**r, "fit": _fit(r)}) for null, r in same]})
     units = {name: in_unit(m["unit"]) for row in table["rows"] for name, m in row["values"].items()}
-    return {**table, "names": _names(table), "units": units, "rows": rows, "where": _where(table["flow"])}
-
-
-def _names(table: Mapping[str, Any]) -> list[str]:
-    return list(dict.fromkeys(name for row in table["rows"] for name in row["values"]))
+    return {**table, "names": names_of(table), "units": units, "rows": rows, "where": where(table["flow"])}
 
 
 def _fit(row: Mapping[str, Any]) -> str:
@@ -194,112 +168,3 @@ def _fit(row: Mapping[str, Any]) -> str:
 
 def _number(x: float) -> str:
     return f"{x:.4g}".replace("-", "−")
-
-
-# --- figures ----------------------------------------------------------------------------------------------------------
-
-
-def _plots(table: Mapping[str, Any], rows: Tables) -> list[Markup]:
-    names = _drawn(_names(table))
-    left = len(_names(table)) - len(names)
-    return [
-        panel(f"{table['theory']}: {name}", lambda name=name: _plot(table, name, _mine(table, rows), left))  # type: ignore[misc]
-        for name in names
-    ]
-
-
-def _drawn(names: Sequence[str]) -> list[str]:
-    """Return the few couplings that are drawn: the first of every kind before the second of any."""
-    kinds: dict[str, list[str]] = {}
-    for name in names:
-        kinds.setdefault(name.partition("[")[0], []).append(name)
-    return [name for name in chain.from_iterable(zip_longest(*kinds.values())) if name is not None][:FEW]
-
-
-def _mine(table: Mapping[str, Any], rows: Tables) -> Mapping[str, Any] | None:
-    return next((row for row in rows if (row["flow"], row["theory"]) == (table["flow"], table["theory"])), None)
-
-
-def _first(table: Mapping[str, Any], rows: Tables) -> tuple[str, Mapping[str, Any] | None]:
-    return next(iter(_names(table)), ""), _mine(table, rows)
-
-
-def _plot(table: Mapping[str, Any], name: str, score: Mapping[str, Any] | None, left: int) -> Markup:
-    lines = [row for row in table["rows"] if name in row["values"]]
-    unit = lines[0]["values"][name]["unit"]
-    along, _ = _places(table)
-    layout = {"xaxis": along, "showlegend": False}
-    title = f"{table['theory']}: {name}, {_where(table['flow'])}{in_unit(unit)}"
-    level = score["scored"]["level"] if score and score["scored"] else None
-    held_as = f" Predicted with its {100 * level:.0f} % interval; lines are the baselines." if level else ""
-    more = f" {left} more couplings are in the table below." if left else ""
-    caption = f"Bars of what was measured are two standard errors.{held_as}{more}"
-    return figure(title, _traces(table, name, score), layout, caption)
-
-
-def _traces(table: Mapping[str, Any], name: str, score: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    _, place = _places(table)
-    lines = [{**row, "position": place[row["label"]]} for row in table["rows"] if name in row["values"]]
-    held = set(score["held_out"]) if score else set()
-    seen = [r for r in lines if r["label"] in held]
-    return [
-        *traces(table["beside"], name),
-        _trace("measured", [r for r in lines if r["label"] not in held], name),
-        *([_trace("measured, held out", seen, name, "circle-open")] if seen else []),
-        *(_predicted(score, name, place) if score else []),
-    ]
-
-
-def _places(table: Mapping[str, Any]) -> tuple[Mapping[str, Any], dict[str, float]]:
-    """Return the axis of a table's scales, and where each of them stands on it."""
-    labels, positions = [row["label"] for row in table["rows"]], [row["position"] for row in table["rows"]]
-    if table["axis"] not in LOGARITHMIC:
-        along = {**ticks(positions, labels), "title": {"text": table["axis"]}}
-        return along, dict(zip(labels, positions, strict=True))
-    first = start(np.array([x for x in positions if x > 0]))
-    shown = [x if x > 0 else first for x in positions]
-    return axis([np.array(positions, dtype=float)], table["axis"]), dict(zip(labels, shown, strict=True))
-
-
-def _trace(title: str, rows: Sequence[Mapping[str, Any]], name: str, symbol: str = "circle") -> dict[str, Any]:
-    found = [row["values"][name] for row in rows]
-    return {
-        "x": finite([row["position"] for row in rows]),
-        "y": finite([m["value"] for m in found]),
-        "error_y": {**bars([m["error"] for m in found]), "color": "var:accent"},
-        "text": [row["label"] for row in rows],
-        "name": title,
-        "mode": "markers",
-        "marker": {"size": 7, "symbol": symbol, "color": "var:accent"},
-        "hovertemplate": "%{text}: %{y:.4g}<extra>%{fullData.name}</extra>",
-    }
-
-
-def _predicted(score: Mapping[str, Any], name: str, place: Mapping[str, float]) -> list[dict[str, Any]]:
-    """Return the prediction with its interval, and what the baselines said."""
-    points = [p for p in (score["scored"] or {"points": []})["points"] if p["coupling"] == name]
-    if not points:
-        return []
-    drawn: list[dict[str, Any]] = [
-        {
-            "x": finite([place[p["label"]] for p in points]),
-            "y": finite([p["predicted"]["value"] for p in points]),
-            "error_y": {
-                "type": "data",
-                "array": finite([p["half_width"] for p in points]),
-                "thickness": 3,
-                "width": 6,
-                "color": "var:ink",
-            },
-            "name": "predicted",
-            "mode": "markers",
-            "marker": {"size": 8, "symbol": "diamond", "color": "var:ink"},
-            "hovertemplate": "%{y:.4g}<extra>predicted</extra>",
-        }
-    ]
-    held = [place[label] for label in score["held_out"]]
-    for (model, values), (colour, dash) in zip(score["baselines"].items(), STYLES, strict=False):
-        line = {"color": colour, "dash": dash, "width": 2}
-        about = {"x": finite(held), "y": finite(values.get(name, [])), "name": cut(f"baseline: {model}", LEGEND)}
-        drawn.append({**about, "mode": "lines", "line": line})
-    return drawn
