@@ -9,7 +9,7 @@ from blockspin.report._folder import RunFolder
 from blockspin.report._html import chance, nice, prose
 from blockspin.report._key import key
 from blockspin.report._nulls import comparison, miss, thin
-from blockspin.report.couplings import _drawn, section
+from blockspin.report._coupling_figures import _drawn, section
 from blockspin.run_folder import write_json
 
 HOSTILE = "<script>alert(1)</script>"
