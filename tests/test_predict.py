@@ -10,7 +10,7 @@ import pytest
 import small_run
 import torch
 
-from blockspin import couplings_run
+from blockspin import couplings_measured
 from blockspin.cli.predict import command
 from blockspin.couplings.gaussian_precision import GaussianPrecision
 from blockspin.couplings_measured import OFF, chosen_couplings
@@ -197,17 +197,17 @@ class Made(GaussianPrecision):
 
 
 def test_a_theory_is_made_for_the_field_as_it_asks(monkeypatch):
-    monkeypatch.setattr(couplings_run, "member", lambda family, name: Made)
+    monkeypatch.setattr(couplings_measured, "member", lambda family, name: Made)
     fields = [Ensemble.of(torch.randn(9, sites, generator=torch.Generator().manual_seed(0))) for sites in (4, 5)]
-    assert couplings_run.suited("made", fields[0]) == Made(reach=2)
-    assert "at most four" in couplings_run.suited("made", fields[1])
+    assert couplings_measured.suited("made", fields[0]) == Made(reach=2)
+    assert "at most four" in couplings_measured.suited("made", fields[1])
 
 
 def test_a_geometry_with_distances_is_given_to_a_theory_that_takes_one():
     field = Ensemble.of(torch.randn(9, 4, generator=torch.Generator().manual_seed(0)), Chain(4))
-    assert couplings_run.suited("gaussian-precision", field) == GaussianPrecision(geometry=Chain(4))
+    assert couplings_measured.suited("gaussian-precision", field) == GaussianPrecision(geometry=Chain(4))
     plain = Ensemble.of(field.values)
-    assert couplings_run.suited("gaussian-precision", plain) == GaussianPrecision()
+    assert couplings_measured.suited("gaussian-precision", plain) == GaussianPrecision()
 
 
 def test_a_configuration_is_carried_out_first(finished, folder, monkeypatch, capsys):

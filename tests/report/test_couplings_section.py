@@ -5,11 +5,12 @@ import json
 import pytest
 from make_run import make_run
 
+from blockspin.report._coupling_figures import _drawn
 from blockspin.report._folder import RunFolder
 from blockspin.report._html import chance, nice, prose
 from blockspin.report._key import key
 from blockspin.report._nulls import comparison, miss, thin
-from blockspin.report._coupling_figures import _drawn, section
+from blockspin.report.couplings import section
 from blockspin.run_folder import write_json
 
 HOSTILE = "<script>alert(1)</script>"
