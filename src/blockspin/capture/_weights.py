@@ -34,7 +34,7 @@ def hash_weights(module: nn.Module) -> str:
             _update(digest, name, value)
         return digest.hexdigest()
     for path, child in sorted(module.named_modules()):
-        with _aligned(child):
+        with aligned(child):
             for name, value in sorted((*child.named_parameters(recurse=False), *child.named_buffers(recurse=False))):
                 _update(digest, f"{path}.{name}", value)
     return digest.hexdigest()
@@ -47,7 +47,7 @@ def _hook_of(module: nn.Module) -> Any:
     return next(iter(inner), None) if inner else hook
 
 
-def _aligned(module: nn.Module) -> Any:
+def aligned(module: nn.Module) -> Any:
     """Return a context in which a module's offloaded weights are there."""
     if _hook_of(module) is None:
         return nullcontext()

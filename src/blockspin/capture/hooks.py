@@ -58,7 +58,7 @@ def capture_as(
 
     def keep(layer: str, value: Any) -> None:
         if layer not in found:
-            rows = places[layer].part(rows_of(_first_tensor(value), passages, positions))
+            rows = places[layer].part(rows_of(first_tensor(value), passages, positions))
             found[layer] = read(layer, rows.detach())
             if len(found) == len(layers):
                 raise _Deepest
@@ -108,7 +108,7 @@ def run_edited(network: Network, inputs: dict[str, Tensor], layer: str, edit: Ed
     place = network.places.place(layer)
 
     def replace(value: Any) -> Any:
-        tensor = _first_tensor(value)
+        tensor = first_tensor(value)
         rows = rows_of(tensor, *layout.mask.shape)
         edited = place.replaced(rows, lambda part: edit(part, layout))
         back = edited.transpose(1, 2).reshape(tensor.shape) if tensor.ndim == 4 else edited.reshape(tensor.shape)
@@ -177,7 +177,12 @@ def _tensors(value: Any) -> Iterator[Tensor]:
     return (item for item in values if isinstance(item, Tensor))
 
 
-def _first_tensor(value: Any) -> Tensor:
+def first_tensor(value: Any) -> Tensor:
+    """Return the first tensor of what a module returns.
+
+    Raises:
+        ShapeError: If it returns none.
+    """
     tensor = next(_tensors(value), None)
     if tensor is None:
         raise ShapeError(f"a layer returns {type(value).__name__} without a tensor", "Name another layer.")

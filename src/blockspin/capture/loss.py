@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from blockspin.capture.base import Layout, rows_of
-from blockspin.capture.hooks import _first_tensor
+from blockspin.capture.hooks import first_tensor
 from blockspin.capture.reading import ActivationPass
 from blockspin.capture.tangent import NextToken
 from blockspin.engine.base import Pass, Shard
@@ -144,7 +144,7 @@ class LossPass(Pass):
         for rows in self.reading.rows(shard):
             inputs, layout = network.run([sample.records[i].content for i in rows.tolist()])
             with torch.no_grad():
-                outputs = rows_of(_first_tensor(network.encoder.call(network.module, inputs)), *layout.mask.shape)
+                outputs = rows_of(first_tensor(network.encoder.call(network.module, inputs)), *layout.mask.shape)
             mask = counted(outputs, Layout.of(layout.mask)).cpu()
             near = {key: value.cpu() for key, value in inputs.items()}
             values = self.loss(outputs.to("cpu", torch.float64), near, mask, rows)

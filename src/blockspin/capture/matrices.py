@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from blockspin.capture._weights import _aligned
+from blockspin.capture._weights import aligned
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ def weight_matrices(module: nn.Module) -> Iterator[WeightMatrix | Unread]:
     """
     first = {name for name, _ in module.named_parameters()}  # one name of each tied weight
     for path, child in module.named_modules():
-        with _aligned(child):
+        with aligned(child):
             for name, value in _own_weights(f"{path}." if path else "", child, first):
                 yield from _read(name, value, child)
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from blockspin.capture.base import Layout, Network, rows_of
-from blockspin.capture.hooks import _first_tensor
+from blockspin.capture.hooks import first_tensor
 from blockspin.capture.reading import ActivationPass
 from blockspin.engine.base import Pass, Shard
 from blockspin.ensemble import Batch, check_finite, content_hash, mix
@@ -111,7 +111,7 @@ class _Whole(nn.Module):
     def forward(self, inputs: dict[str, Tensor]) -> Tensor:
         encoder, functional = self.how
         mask = encoder.mask(inputs)
-        outputs = rows_of(_first_tensor(encoder.call(self.module, inputs)), *mask.shape)
+        outputs = rows_of(first_tensor(encoder.call(self.module, inputs)), *mask.shape)
         return functional(outputs, inputs, counted(outputs, Layout.of(mask)))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from blockspin.errors import ConfigError, RunFolderError
-from blockspin.flows.sweep_table import _json, _number
+from blockspin.flows.sweep_table import json_in, number_of
 from blockspin.measurement import Measurement
 
 PARAMETERS = "parameters"
@@ -91,7 +91,7 @@ def _networks(folder: Path, field: str) -> Iterator[tuple[str, Mapping[str, Any]
         return
     if not (folder / "answers.json").is_file():
         raise RunFolderError(f"{folder} holds no sweep and no finished run", "Give what sweep, or run --family, left.")
-    family = _json(folder / "answers.json")["network"].get("family", [])
+    family = json_in(folder / "answers.json")["network"].get("family", [])
     if not family:
         raise RunFolderError(f"the run in {folder} has one network", "Give a sweep, or a run on a family of widths.")
     if field not in (PARAMETERS, "position"):
@@ -101,7 +101,7 @@ def _networks(folder: Path, field: str) -> Iterator[tuple[str, Mapping[str, Any]
 
 
 def _swept(folder: Path, field: str) -> Iterator[tuple[str, Mapping[str, Any], str, float]]:
-    table = _json(folder / "sweep.json")
+    table = json_in(folder / "sweep.json")
     if field != PARAMETERS and field not in table["axes"]:
         raise ConfigError("size", field, f"{PARAMETERS}, or a field that was varied: {', '.join(table['axes'])}.")
     for row in table["runs"]:
@@ -109,6 +109,6 @@ def _swept(folder: Path, field: str) -> Iterator[tuple[str, Mapping[str, Any], s
         if row["error"] is not None:
             yield name, {"no_loss": row["error"]}, name, 0.0
             continue
-        about = _json(folder / name / "answers.json")["network"]
-        size = float(about[PARAMETERS]) if field == PARAMETERS else _number(field, row[field])
-        yield name, about, _json(folder / name / "manifest.json")["hashes"]["weights"], size
+        about = json_in(folder / name / "answers.json")["network"]
+        size = float(about[PARAMETERS]) if field == PARAMETERS else number_of(field, row[field])
+        yield name, about, json_in(folder / name / "manifest.json")["hashes"]["weights"], size

@@ -30,7 +30,7 @@ def sweep_flow(folder: Path, field: str) -> Flow:
         RunFolderError: If the folder holds no finished sweep that can be read.
         ConfigError: If the field was not varied, or its values are no numbers.
     """
-    table = _json(folder / "sweep.json")
+    table = json_in(folder / "sweep.json")
     if field not in table.get("axes", ()):
         raise ConfigError("field", field, f"one that the sweep varied: {', '.join(table.get('axes', ()))}.")
     groups: dict[float, list[Mapping[str, Measurement]]] = {}
@@ -39,7 +39,7 @@ def sweep_flow(folder: Path, field: str) -> Flow:
         if row["error"] is not None:
             failed.append(f"{field} = {row[field]}: {row['error']}")
             continue
-        groups.setdefault(_number(field, row[field]), []).append(_numbers(folder / Path(row["folder"]).name))
+        groups.setdefault(number_of(field, row[field]), []).append(_numbers(folder / Path(row["folder"]).name))
     if not groups:
         raise RunFolderError(f"no run of the sweep in {folder} was finished", "Look at the reasons in sweep.json.")
     scales = tuple(Scale(value, f"{value:g}", measurements=_together(groups[value])) for value in sorted(groups))
@@ -62,7 +62,7 @@ def _mean(found: Sequence[Measurement]) -> Measurement:
 
 
 def _numbers(run: Path) -> dict[str, Measurement]:
-    answers = _json(run / "answers.json")["answers"]
+    answers = json_in(run / "answers.json")["answers"]
     return {
         f"{answer['question']}/{key}": Measurement.from_dict(row)
         for answer in answers
@@ -70,7 +70,12 @@ def _numbers(run: Path) -> dict[str, Measurement]:
     }
 
 
-def _number(field: str, value: Any) -> float:
+def number_of(field: str, value: Any) -> float:
+    """Return a value of a field of the configuration as a number.
+
+    Raises:
+        ConfigError: If it is none.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ConfigError(field, value, "a field whose values are numbers.")
     try:
@@ -82,7 +87,12 @@ def _number(field: str, value: Any) -> float:
     return number
 
 
-def _json(path: Path) -> Any:
+def json_in(path: Path) -> Any:
+    """Return what a file of a run holds.
+
+    Raises:
+        RunFolderError: If it cannot be read.
+    """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as reason:
