@@ -56,6 +56,7 @@ def test_the_finished_run_may_lie_elsewhere(whole, parts, tmp_path):
     assert (parts[0] / "states").exists()
 
 
+@pytest.mark.slow
 def test_parts_keep_their_activations_in_half_precision_too(root, tmp_path):
     """Rounded values have a fingerprint of their own: merging looks for the same."""
     given = {"activations": "bfloat16"}

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PACKAGE = Path(__file__).parents[1] / "src" / "blockspin"
 LOOK = """
 import json
@@ -42,6 +44,7 @@ def test_one_file_more_is_found_and_held_against_every_check(tmp_path):
     assert look("block-mean", tmp_path / "src") == "[[], true]"
 
 
+@pytest.mark.slow
 def test_an_entry_point_is_found(tmp_path):
     (tmp_path / "block_mean.py").write_text(new_scheme(), encoding="utf-8")
     info = tmp_path / "mine-1.0.dist-info"

@@ -75,6 +75,7 @@ def test_controls_that_hold_nothing_lie_far_outside(finished):
     assert min(noise) > 0.7
 
 
+@pytest.mark.slow
 def test_the_same_command_gives_the_same_bytes_with_workers(finished, tmp_path):
     """Two worker processes, another folder: the same answers."""
     done = blockspin("run", *SMALL, "--executor", "process", "--out", "two", cwd=tmp_path)

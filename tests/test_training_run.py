@@ -96,6 +96,7 @@ def same(first: Path, second: Path) -> bool:
     return (first / "answers.json").read_bytes() == (second / "answers.json").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_training_killed_between_checkpoints_is_finished_to_the_same_bytes(short, tmp_path):
     (tmp_path / "run.toml").write_text(small_run.config(short.root, **short.given).to_toml(), encoding="utf-8")
     command = [str(Path(sys.executable).with_name("blockspin")), "run", "run.toml", "--out", "cut"]

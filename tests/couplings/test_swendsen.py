@@ -242,6 +242,7 @@ def coverage(seeds: int, *, chain: bool) -> dict[str, int]:
     return counts
 
 
+@pytest.mark.slow
 def test_intervals_from_contiguous_stretches_cover_the_exact_exponents():
     counts = coverage(200, chain=True)
     assert all(within_binomial(count, 200, 0.68) for count in counts.values()), counts

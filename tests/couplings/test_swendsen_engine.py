@@ -65,6 +65,7 @@ def test_an_interrupted_pass_resumes_to_the_same_bytes(reading, expected, tmp_pa
     assert measured(reading, member("engine", "serial")(), tmp_path) == expected
 
 
-@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
 def test_worker_processes_give_the_same_bytes(reading, expected, workers):
     assert measured(reading, member("engine", "process")(workers=workers), None) == expected

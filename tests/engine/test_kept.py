@@ -30,6 +30,7 @@ def test_the_network_is_run_once_and_the_bytes_stay(tmp_path, expected):
     assert len(log.read_text().split()) == len(small_pass().shards())
 
 
+@pytest.mark.slow
 def test_workers_write_and_read_it_too(tmp_path, expected):
     assert run(KeptPass(small_pass(), tmp_path), Process(workers=2)) == expected
     assert run(KeptPass(Failing(small_pass(), "0000.000000"), tmp_path), Process(workers=1)) == expected

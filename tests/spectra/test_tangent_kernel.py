@@ -56,6 +56,7 @@ def test_without_forward_derivatives_gradients_are_taken_one_by_one(monkeypatch)
     torch.testing.assert_close(product(reading, torch.ones(6, dtype=DOUBLE)), expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_executors_give_the_same_bytes(tmp_path):
     reading, v = over(network(), arrays(40), Coordinate()), random(40)
     expected = product(reading, v)
