@@ -7,6 +7,8 @@ import torch
 from capture.networks import Letters, passages, transformer
 from capture.tangents import DOUBLE, arrays, collected, dense, network, over
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from blockspin.capture.tangent import Coordinate, NextToken, Projection
 from blockspin.engine.base import Task, states_of_shard
@@ -136,3 +138,37 @@ def test_parameters_without_gradients_are_refused_by_name_and_may_be_left_out(ch
         over(module, arrays(), Coordinate()).tensors()
     left = over(module, arrays(), Coordinate(), parameters=("0.*",)).tensors()
     assert list(left) == ["module.0.bias", "module.0.weight"]
+
+
+class Outputs(nn.Module):
+    """Any number of outputs from four features, without a parameter more."""
+
+    def __init__(self, count):
+        super().__init__()
+        self.features = network(outputs=4)
+        self.register_buffer("spread", torch.randn(4, count, generator=torch.Generator().manual_seed(0)))
+
+    def forward(self, x):
+        return self.features(x) @ self.spread
+
+
+class Largest(TorchDispatchMode):
+    """The most bytes that one tensor holds, of all that are made."""
+
+    most = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        made = function(*args, **(kwargs or {}))
+        held = [leaf.untyped_storage().nbytes() for leaf in tree_leaves(made) if isinstance(leaf, torch.Tensor)]
+        self.most = max([self.most, *held])
+        return made
+
+
+def test_nothing_is_made_that_has_a_gradient_for_each_output():
+    """The map to the outputs belongs to the network; the Jacobian of one passage would be 23 times as large."""
+    count = 4000
+    reading = over(Outputs(count).eval(), arrays(8), Projection(), sites=16)
+    with Largest() as largest:
+        collected(reading)
+    parameters = sum(parameter.numel() for parameter in reading.reading.network.module.parameters())
+    assert largest.most <= 8 * 4 * count < 8 * parameters * count / 20
