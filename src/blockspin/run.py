@@ -130,12 +130,12 @@ def carry_out(study: Study, folder: Path, merged: Sequence[str] = ()) -> None:
         controls = {untrained.name: untrained, **explicit_controls(explicit, generator=study.generator(3))}
         question = member("questions", QUESTION)()
         answer = question.ask(network, explicit, controls=controls, generator=study.generator(4))
-    nulls, missing = null_flows(study, (network, parts), (untrained, copied), explicit)
     about = _about(study)
     relatives, changes, about["family_notes"] = _relatives(study, folder, network)
     loss = relatives.losses[relatives.last.labels[-1]] if relatives else loss_of(study, NETWORK, folder)
     about["network"] |= {**told(loss), "family": relatives.sizes() if relatives else []}
     lines = {"network": network, "explicit": explicit} | ({relatives.slug: relatives.last} if relatives else {})
+    nulls, missing = null_flows(study, (network, parts), (untrained, copied), explicit)
     coupled = along(study, folder, lines, nulls, relatives.losses if relatives else {})
     del nulls  # their samples are not needed any more
     flows = {"network": coupled.flows["network"], "untrained": untrained}
