@@ -8,11 +8,10 @@ from typing import Any
 from blockspin.report._coupling_figures import FEW, NAMES, legend, names_of, plots, where
 from blockspin.report._folder import RunFolder
 from blockspin.report._html import Section, chance, fill, in_unit, panel
-from blockspin.report._nulls import comparison, miss, tables_beside
+from blockspin.report._nulls import SIGNS, comparison, miss, tables_beside
 
 ORDER = 37
 ORDERS = {"better": "yes", "not better": "no", "cannot tell": "cannot-tell"}
-SIGNS = {"better": "●", "not better": "▲", "cannot tell": "○"}
 HELD = {"yes": "● not refused", "no": "▲ fails", "cannot tell": "○ cannot tell"}
 BODY = """
 <p>A coupling is a parameter of an effective theory that was assumed; it means what it says where the theory fits.
