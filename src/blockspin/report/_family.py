@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from blockspin.report._folder import RunFolder, Series
-from blockspin.report._html import bars, figure, finite, nice, panel
+from blockspin.report._html import bars, figure, finite, in_unit, panel
 from blockspin.report._labels import LEGEND, cut
 
 SHADES = ("var:accent", "var:in", "var:out", "var:open", "var:ink")
@@ -50,7 +50,6 @@ def _plot(titles: tuple[str, str], series: Sequence[Series], own: Marks, colours
         "legend": {"title": {"text": "layer "}},
         "shapes": [shade(interval) for interval in {interval for _, interval in own}],
     }
-    unit = "" if series[0].unit == "1" else f" ({nice(series[0].unit)})"
     where = "; ".join(f"{layer} between {low:g} and {high:g} {series[0].unit_of_axis}" for layer, (low, high) in own)
     caption = f"Shaded: {where}. " if own else ""
     if len(series) > NAMED:
@@ -58,7 +57,7 @@ def _plot(titles: tuple[str, str], series: Sequence[Series], own: Marks, colours
     caption += f"Bars are two standard errors: {series[0].how}."
     named = {series[round(k * (len(series) - 1) / (NAMED - 1))].flow for k in range(NAMED)}
     lines = [line(item, colours[item.flow], item.flow in named) for item in series]
-    return figure(titles[0] + unit, lines, layout, caption)
+    return figure(titles[0] + in_unit(series[0].unit), lines, layout, caption)
 
 
 def axis(positions: Sequence[np.ndarray], title: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from blockspin.report._folder import RunFolder, Series
-from blockspin.report._html import Section, bars, figure, fill, finite, nice, prose
+from blockspin.report._html import Section, bars, figure, fill, finite, in_unit, prose
 from blockspin.report._labels import LEGEND, cut, ticks, words
 
 ORDER = 40
@@ -105,7 +105,7 @@ def _lines(key: str, series: Sequence[Series], caption: str) -> Markup:
         "yaxis": {"type": "log", "dtick": 1} if far else {},
         "showlegend": len(traces) > 1,
     }
-    title = FIRST.get(key, words(key)) + ("" if first.unit == "1" else f" ({nice(first.unit)})")
+    title = FIRST.get(key, words(key)) + in_unit(first.unit)
     return figure(title, traces, layout, f"{caption} Errors: {first.how}.".strip())
 
 
