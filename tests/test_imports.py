@@ -15,7 +15,7 @@ TABLE = {
     "theory": set(),
     "schemes": {"observables.base", "observables.covariance", "engine.base"},
     "capture": {"sources.base", "engine.base", "representations.base"},
-    "organisms": {"sources.base", "sources.kjv", "langevin"},
+    "organisms": {"sources.base", "sources.kjv", "readers.base", "langevin"},
     "representations": {"sources.base", "capture.base"},
     "flows": {
         "langevin",
@@ -51,7 +51,7 @@ TABLE = {
 FREE = {"tethers": {"cli", "report"}, "cli": set()}
 """Folders that may import anything but these."""
 DRIVERS = {
-    *("config", "options", "run", "study", "material", "controls", "gallery", "summary", "progress", "run_folder"),
+    *("config", "options", "run", "study", "network_study", "data_run", "material", "controls", "gallery", "summary", "progress", "run_folder"),
     *("budget", "memory", "divided", "sweep", "ruler", "contents", "training_run", "targets"),
     *("family_run", "loss_run"),
     *("couplings_run", "couplings_measured", "couplings_nulls", "couplings_folder", "prediction_run"),

@@ -9,8 +9,8 @@ from blockspin.couplings_nulls import chosen_nulls
 from blockspin.engine.measure import HELD
 from blockspin.errors import MemoryBudgetError
 from blockspin.memory import resident
+from blockspin.network_study import NetworkStudy
 from blockspin.questions.base import BLOCK
-from blockspin.study import Study
 
 DATA_COPIES = 5 * 4
 """Bytes an entry while n-grams are counted, weighed and normalised: float32 once, float64 twice."""
@@ -83,7 +83,7 @@ class Need:
         return f"{self.total / 1e9:.2f} GB ({parts}{workers})"
 
 
-def memory_needed(study: Study, cost: Estimate) -> Need:
+def memory_needed(study: NetworkStudy, cost: Estimate) -> Need:
     """Return what a run will take, given its open network."""
     widths = [shape.numel() for shape in study.shapes.values()]
     n, last, records = study.kernels, widths[-1], len(study.material.sample)
@@ -112,7 +112,7 @@ def memory_needed(study: Study, cost: Estimate) -> Need:
     )
 
 
-def disk_needed(study: Study, cost: Estimate) -> int:
+def disk_needed(study: NetworkStudy, cost: Estimate) -> int:
     """Return the bytes that states, and activations where they are kept, take while the run is under way."""
     config, widths = study.config, [shape.numel() for shape in study.shapes.values()]
     records = len(study.material.sample)

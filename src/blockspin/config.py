@@ -47,7 +47,11 @@ class RunConfig:
         UnknownNameError: If a name is not registered.
     """
 
-    model: str = option("", "Hugging Face id or folder, or package.module:factory; blank for the built-in example.")
+    model: str = option(
+        "",
+        "Hugging Face id or folder, or package.module:factory; off to read the data alone; blank for the built-in "
+        "example.",
+    )
     checkpoint: str = option(
         "", "State dict (safetensors, pt, bin) that is put into the model; blank for the weights it comes with."
     )
@@ -63,12 +67,12 @@ class RunConfig:
     )
     targets: str = option(
         "",
-        "Field, column or array of the data file that holds what is to be predicted, if any; next-token where outputs "
-        "are logits of the token that follows.",
+        "Field, column or array of the data file that holds what is to be predicted, if any, or a file of its own; "
+        "next-token where outputs are logits of the token that follows.",
     )
     data: str = option(
         "",
-        "File (txt, jsonl, parquet, npy, npz, tar), folder, pattern, or datasets:NAME; blank for the example's.",
+        "File (txt, jsonl, parquet, npy, npz, idx, tar), folder, pattern, or datasets:NAME; blank for the example's.",
     )
     column: str = option("text", "Field, column or array of the data file, where it has several.")
     unit: str = option("", "Field that names what is independent (a document, a patient); blank for each record.")
@@ -86,8 +90,8 @@ class RunConfig:
     )
     nulls: tuple[str, ...] = option(
         (),
-        "Null flows beside the couplings, each about as long to measure as they are: untrained, shuffled; blank for "
-        "both, off for none.",
+        "Null flows beside the couplings, each about as long to measure as they are: untrained, shuffled, gaussian; "
+        "blank for the first two, of data alone for the last two, off for none.",
     )
     samples: int = option(2000, "Most records to read, drawn by hash of their content.", low=8, high=10_000_000)
     kernel_samples: int = option(

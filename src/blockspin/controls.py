@@ -44,19 +44,30 @@ def explicit_controls(explicit: Flow, *, generator: torch.Generator) -> dict[str
 
 
 def gaussian_copy(scale: Scale, *, generator: torch.Generator) -> Scale:
-    r"""Return a Gaussian field of the covariance of a scale's ensemble, cumulants beyond the second all zero.
-
-    Rows :math:`G X / \sqrt n` with the centred field X and G of independent normal numbers.
+    """Return a scale with a Gaussian field of the covariance of its ensemble, and no measurements.
 
     Args:
         scale: It carries samples.
         generator: Randomness of the field.
     """
-    values = scale.ensemble.values
-    field, n = values.flatten(1), len(values)
-    drawn = torch.randn(n, n, dtype=field.dtype, generator=generator) / n**0.5
-    copy = (drawn @ (field - field.mean(0))).reshape(values.shape)
-    return Scale(scale.position, scale.label, scale.log_length, scale.ensemble.with_values(copy))
+    return Scale(scale.position, scale.label, scale.log_length, gaussian_field(scale.ensemble, generator=generator))
+
+
+def gaussian_field(field: Ensemble, *, generator: torch.Generator) -> Ensemble:
+    r"""Return Gaussian samples of the mean and covariance of a field's, cumulants beyond the second all zero.
+
+    Rows :math:`\langle x\rangle + G R / \sqrt n` with G of independent normal numbers and the triangular factor of the
+    centred field, :math:`R^T R = X^T X`.
+
+    Args:
+        field: n samples.
+        generator: Randomness of the samples.
+    """
+    rows = field.values.flatten(1)
+    mean, n = rows.mean(0), len(rows)
+    factor = torch.linalg.qr(rows - mean, mode="r").R
+    drawn = torch.randn(n, len(factor), dtype=rows.dtype, generator=generator) / n**0.5
+    return field.with_values((mean + drawn @ factor).reshape(field.values.shape))
 
 
 def _unordered(level: Ensemble, field: torch.Tensor) -> Ensemble:

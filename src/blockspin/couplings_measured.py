@@ -10,11 +10,11 @@ import torch
 from blockspin.capture.loss import LOSS
 from blockspin.config import RunConfig
 from blockspin.couplings_folder import Rows
-from blockspin.couplings_nulls import OFF
 from blockspin.ensemble import Ensemble, group_of
 from blockspin.errors import BlockspinError, UnknownNameError
 from blockspin.flows.rescaling import unit_variance
 from blockspin.geometry import Unordered
+from blockspin.material import OFF
 from blockspin.observables.base import Estimator, Monoid, State, accumulate
 from blockspin.registry import member, members
 from blockspin.running.replicas import Replicas

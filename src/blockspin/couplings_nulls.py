@@ -1,8 +1,8 @@
-"""Couplings nulls: flows in which training, or structure between sites, is missing, beside those of the couplings."""
+"""Couplings nulls: flows where training, or structure between sites or beyond pairs, is missing, beside their own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,21 +10,23 @@ import torch
 
 from blockspin.answer import Verdict
 from blockspin.config import RunConfig
+from blockspin.controls import Change, gaussian_field
 from blockspin.couplings_folder import Rows
 from blockspin.ensemble import Ensemble, group_of
-from blockspin.errors import BlockspinError, UnknownNameError
+from blockspin.errors import BlockspinError, ConfigError, UnknownNameError
 from blockspin.flow import Flow
 from blockspin.flows.iterate import iterate
+from blockspin.material import OFF
 from blockspin.running.contrast import Contrast, contrast, corrected
 from blockspin.running.replicas import Replicas
 from blockspin.running.validity import WHOLE
 from blockspin.study import DATA, Parts, Study
 
-OFF = "off"
-UNTRAINED, SHUFFLED = "untrained", "shuffled"
-WORDS = {UNTRAINED: "untrained network", SHUFFLED: "sites shuffled"}
+UNTRAINED, SHUFFLED, GAUSSIAN = "untrained", "shuffled", "gaussian"
+WORDS = {UNTRAINED: "untrained network", SHUFFLED: "sites shuffled", GAUSSIAN: "Gaussian of equal covariance"}
 """Null flows by name, and what they are in words."""
-Change = Callable[[Ensemble], Ensemble]
+Origin = tuple[Flow | None, Parts]
+"""A flow over depth, and both parts of what its levels are made of; of data alone there is no such flow."""
 Found = Mapping[str, tuple[Flow, Sequence[Rows]]]
 
 
@@ -60,37 +62,45 @@ def chosen_nulls(config: RunConfig) -> tuple[str, ...]:
 
     Raises:
         UnknownNameError: If there is none of a name.
+        ConfigError: If an untrained network is asked for, and there is no network.
     """
     for name in config.nulls:
         if name not in (*WORDS, OFF):
             raise UnknownNameError("null flow", name, [*WORDS, OFF])
+    if config.model == OFF and UNTRAINED in config.nulls:
+        raise ConfigError("nulls", UNTRAINED, f"{SHUFFLED} or {GAUSSIAN}: data alone have no untrained network.")
     if OFF in config.nulls or OFF in config.couplings:
         return ()
-    return tuple(dict.fromkeys(config.nulls)) or tuple(WORDS)
+    usual = (SHUFFLED, GAUSSIAN) if config.model == OFF else (UNTRAINED, SHUFFLED)
+    return tuple(dict.fromkeys(config.nulls)) or usual
 
 
 def null_flows(
-    study: Study, network: tuple[Flow, Parts], untrained: tuple[Flow, Parts], explicit: Flow
+    study: Study, own: Origin, explicit: Flow, untrained: Origin | None = None
 ) -> tuple[list[NullFlow], list[str]]:
-    """Return the null flows beside the network over depth and beside its levels, and why one is missing.
+    """Return the null flows beside a network over depth, if there is one, and beside levels; and why one is missing.
 
     The untrained copy was read already, and nothing is read here. Levels are those of the same scheme, fitted anew to
-    the null's last layer: they show what the scheme makes of a field without training, or without structure.
+    the null: they show what the scheme makes of a field without training, or without structure.
 
     Args:
         study: The run under way.
-        network: The network over depth, and both parts of its last layer.
-        untrained: The same of its untrained copy.
-        explicit: The levels of the network.
+        own: The network over depth, and both parts of its last layer; or both parts of the data.
+        explicit: The levels of those.
+        untrained: The same of the network's untrained copy.
     """
     draws, groups = study.generator(9), study.config.groups
-    changes: dict[str, Change] = {SHUFFLED: lambda field: shuffled(field, groups, generator=draws)}
+    changes: dict[str, Change] = {
+        SHUFFLED: lambda field: shuffled(field, groups, generator=draws),
+        GAUSSIAN: lambda field: gaussian_field(field, generator=draws),
+    }
     found, notes, steps = list[NullFlow](), list[str](), len(explicit) - 1
     for null in chosen_nulls(study.config):
-        depth, parts = untrained if null == UNTRAINED else network
+        depth, parts = untrained if null == UNTRAINED and untrained else own
         change = changes.get(null, unchanged)
-        layers = tuple(scale for scale in depth if scale.label != DATA)
-        found.append(NullFlow(null, "network", replace(depth, name=WORDS[null], scales=layers), change))
+        if depth is not None:
+            layers = tuple(scale for scale in depth if scale.label != DATA)
+            found.append(NullFlow(null, "network", replace(depth, name=WORDS[null], scales=layers), change))
         pair, name = (change(parts[0]), change(parts[1])), f"{explicit.name}, {WORDS[null]}"
         try:
             levels = iterate(pair, study.config.scheme, generator=study.generator(2), steps=steps, name=name)

@@ -13,9 +13,9 @@ from blockspin.engine.parts import Agreement, Part, check_part, measure_part, me
 from blockspin.errors import MergeError, RunFolderError
 from blockspin.family_run import passes
 from blockspin.material import resolved
+from blockspin.network_study import NetworkStudy, slug
 from blockspin.run import carry_out, prepared, resumable
 from blockspin.run_folder import join_folder, machine, open_folder, write_json
-from blockspin.study import Study, slug
 
 MACHINE = "machine.json"
 """In the folder of a part: what carried it out."""
@@ -92,7 +92,7 @@ def merge(folders: Sequence[Path], out: Path | None = None) -> Path:
     return place
 
 
-def _merge_pass(name: str, study: Study, folders: Sequence[Path], place: Path) -> Iterator[str]:
+def _merge_pass(name: str, study: NetworkStudy, folders: Sequence[Path], place: Path) -> Iterator[str]:
     reading = study.stored(name, study.reading, place)
     places = [folder / "states" / slug(name) for folder in folders]
     with study.steps.step(f"checking and merging the parts of the {name}"):

@@ -14,15 +14,16 @@ from blockspin.flows.family import Kinship
 from blockspin.loss_run import MEAN, has_loss, loss_of
 from blockspin.material import Family
 from blockspin.measurement import Measurement
+from blockspin.network_study import NETWORK, NetworkStudy
 from blockspin.running.replicas import Replicas
-from blockspin.study import DATA, NETWORK, Study
+from blockspin.study import DATA
 from blockspin.targets import target_field
 
 PREVIOUS, LAST, TARGET, LAYER = "cka/similarity", "cka/with_last", "cka/with_target", "cka/with_layer_before"
 WHOLE = "network as a whole"
 Ensembles = Mapping[str, Ensemble]
 Rows = dict[str, dict[str, Measurement]]
-Visit = Callable[[str, Study], None]
+Visit = Callable[[str, NetworkStudy], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +74,7 @@ class FamilyRun:
         ]
 
 
-def passes(study: Study) -> Iterator[tuple[str, Study]]:
+def passes(study: NetworkStudy) -> Iterator[tuple[str, NetworkStudy]]:
     """Yield all networks of a run whose activations are read, by name: of a family one at a time is open.
 
     The last of a family is the network itself.
@@ -86,7 +87,9 @@ def passes(study: Study) -> Iterator[tuple[str, Study]]:
             yield family.kinship.label(position), study.beside(source)
 
 
-def along_family(study: Study, family: Family, folder: Path, network: Flow, visit: Visit | None = None) -> FamilyRun:
+def along_family(
+    study: NetworkStudy, family: Family, folder: Path, network: Flow, visit: Visit | None = None
+) -> FamilyRun:
     """Measure every network of a family over the same records, one after the other.
 
     Each is a pass of its own through the engine, so that what was cut short goes on at the network where it stopped.
@@ -130,7 +133,7 @@ def along_family(study: Study, family: Family, folder: Path, network: Flow, visi
     return FamilyRun(kinship, kinship.by_layer(rows), whole, last_flow, losses, parameters)
 
 
-def parameters_of(study: Study) -> int:
+def parameters_of(study: NetworkStudy) -> int:
     """Return how many parameters a study's network has."""
     return sum(parameter.numel() for parameter in study.reading.network.module.parameters())
 
@@ -141,7 +144,7 @@ def told(loss: Replicas) -> dict[str, Any]:
     return {"loss": found, "no_loss": loss.reason}
 
 
-def networks_read(study: Study) -> float:
+def networks_read(study: NetworkStudy) -> float:
     """Return how many passes over the records a run makes, beside the explicit flow: for estimates of time."""
     family = study.material.family
     members = len(family.members) if family else 1
@@ -163,7 +166,7 @@ def _numbers(flow: Flow) -> Rows:
     return rows
 
 
-def _similar(study: Study, fields: Ensembles, other: Ensembles | Ensemble | None) -> dict[str, Measurement]:
+def _similar(study: NetworkStudy, fields: Ensembles, other: Ensembles | Ensemble | None) -> dict[str, Measurement]:
     """Return the debiased CKA of every layer with the same layer elsewhere, or with one field for all of them."""
     found = {}
     for layer, own in fields.items() if other is not None else ():

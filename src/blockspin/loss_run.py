@@ -13,16 +13,16 @@ from blockspin.engine.base import Task
 from blockspin.engine.errorbars import leave_one_out, merged
 from blockspin.engine.measure import measure
 from blockspin.errors import BlockspinError, ConfigError
+from blockspin.network_study import NetworkStudy, slug
 from blockspin.registry import member
 from blockspin.running.replicas import Replicas
 from blockspin.sources.base import Sample
-from blockspin.study import Study, slug
 
 MEAN = "mean"
 NO_TARGETS = "the run was given no targets: --targets FIELD, or next-token where outputs are logits of the next token"
 
 
-def loss_of(study: Study, name: str, folder: Path) -> Replicas:
+def loss_of(study: NetworkStudy, name: str, folder: Path) -> Replicas:
     """Return the mean loss of a study's network with what it is when each group is left out; or why there is none.
 
     Of the sample as many records are read as kernels are made of: a forward pass each.
@@ -59,12 +59,12 @@ def loss_of(study: Study, name: str, folder: Path) -> Replicas:
     return Replicas({MEAN: float(merged(monoid.monoid, states)["mean"])}, {MEAN: rest}, {MEAN: loss.unit})
 
 
-def has_loss(study: Study) -> bool:
+def has_loss(study: NetworkStudy) -> bool:
     """Return whether there is anything that outputs are held against."""
     return study.material.next_token or bool(study.material.targets)
 
 
-def _loss(study: Study, sample: Sample) -> Loss | None:
+def _loss(study: NetworkStudy, sample: Sample) -> Loss | None:
     """Return what the network's outputs are held against; None where nothing is known of it.
 
     Raises:

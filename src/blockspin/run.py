@@ -4,40 +4,38 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from blockspin import gallery
 from blockspin.answer import Answer
 from blockspin.budget import disk_needed, memory_needed, within
 from blockspin.config import RunConfig
-from blockspin.controls import explicit_controls, gaussian_copy
+from blockspin.controls import explicit_controls
 from blockspin.couplings_measured import chosen_couplings
 from blockspin.couplings_nulls import chosen_nulls, null_flows
 from blockspin.couplings_run import along
+from blockspin.data_run import DataStudy, carry_out_alone
 from blockspin.engine._files import FULL, locked, unwritable
 from blockspin.engine._threads import torch_threads
-from blockspin.errors import BlockspinError
 from blockspin.family_run import FamilyRun, along_family, networks_read, parameters_of, told
 from blockspin.flow import Flow
 from blockspin.flows.training import TRAINING
 from blockspin.loss_run import loss_of
-from blockspin.material import HOW_TO_GET_THE_EXAMPLE, Material, open_material, resolved
+from blockspin.material import HOW_TO_GET_THE_EXAMPLE, OFF, Material, open_material, resolved
 from blockspin.memory import size_of
+from blockspin.network_study import NETWORK, UNTRAINED, NetworkStudy
 from blockspin.organisms.checkpoints import write_checkpoints
 from blockspin.progress import Steps
 from blockspin.registry import member
-from blockspin.report.page import write_report
-from blockspin.run_folder import manifest, open_folder, require_space, write_flow, write_json
-from blockspin.study import NETWORK, UNTRAINED, Study
-from blockspin.summary import answers_file
+from blockspin.results import data_about, gaussian_answer, write_results
+from blockspin.run_folder import open_folder, require_space
 from blockspin.training_run import trajectory
 
-QUESTION, GAUSSIAN = "retrace", "gaussian-enough"
-COPY = "Gaussian of equal covariance"
+QUESTION = "retrace"
 
 
 def run(config: RunConfig, *, folder: Path | None = None, resume: bool = False, shared: Path | None = None) -> Path:
@@ -55,27 +53,42 @@ def run(config: RunConfig, *, folder: Path | None = None, resume: bool = False, 
     """
     config = resolved(config)
     with torch_threads(config.threads):
-        study = replace(prepared(config), shared=shared)
+        finish = _begun(config, shared)
         place = folder or _free(config)
         open_folder(place, config.to_toml(), resume=resume)
         with resumable(place, f"blockspin run --resume {place}"), locked(place / "states"):
-            carry_out(study, place)
+            finish(place)
     return place
 
 
-def prepared(config: RunConfig) -> Study:
-    """Open what a resolved configuration names, say what the run will cost, and refuse what cannot work.
+def _begun(config: RunConfig, shared: Path | None) -> Callable[[Path], None]:
+    """Return what carries out a run into its folder, after all that cannot work was refused."""
+    if config.model == OFF:
+        return partial(carry_out_alone, DataStudy.prepare(config, *_opened(config)))
+    return partial(carry_out, replace(prepared(config), shared=shared))
+
+
+def _opened(config: RunConfig) -> tuple[Material, Steps]:
+    """Open what a resolved configuration names, the clock running."""
+    steps = Steps()
+    nulls = chosen_nulls(config) if chosen_couplings(config) else ()  # both refuse a name that nobody has registered
+    with steps.step("drawing the records"):
+        material = open_material(config, steps.say)
+    if nulls:
+        along_too = f"couplings along {' and '.join(nulls)} null flows too, each as long as their own"
+        steps.say(f"{along_too} (nulls = off: none)")
+    return material, steps
+
+
+def prepared(config: RunConfig) -> NetworkStudy:
+    """Open the network and the data, say what the run will cost, and refuse what cannot work.
 
     Raises:
         MemoryBudgetError: If the memory of the configuration is not enough.
         DiskSpaceError: If the disk has no room for the states.
     """
-    steps = Steps()
-    for chosen in (chosen_couplings, chosen_nulls):
-        chosen(config)  # refuses a name that nobody has registered
-    with steps.step("drawing the records"):
-        material = open_material(config, steps.say)
-    study, cost = Study.prepare(config, material, steps)
+    material, steps = _opened(config)
+    study, cost = NetworkStudy.prepare(config, material, steps)
     sample, disk = material.sample, disk_needed(study, cost)
     steps.say(f"{len(sample)} of {sample.total} records, {len(study.shapes)} layers; {disk / 1e6:.0f} MB of disk")
     need = memory_needed(study, cost)
@@ -85,10 +98,6 @@ def prepared(config: RunConfig) -> Study:
     steps.say(f"time: about {2 * once:.0f} s for the network and its untrained copy")
     if (more := networks_read(study) - 2) > 0:
         steps.say(f"and at most {more * once:.0f} s for other networks of its family, and for losses")
-    if nulls := chosen_nulls(config):
-        steps.say(
-            f"couplings along {' and '.join(nulls)} null flows too, each as long as their own (nulls = off: none)"
-        )
     require_space(config.folder(), disk)
     if fitted.workers < need.workers:
         steps.say(f"{fitted.workers} of {need.workers} workers fit into the memory that was given")
@@ -113,7 +122,7 @@ def resumable(folder: Path, command: str) -> Iterator[None]:
         raise unwritable(folder, reason) from None
 
 
-def carry_out(study: Study, folder: Path, merged: Sequence[str] = ()) -> None:
+def carry_out(study: NetworkStudy, folder: Path, merged: Sequence[str] = ()) -> None:
     """Measure the flows, ask the questions, write the folder.
 
     Args:
@@ -135,7 +144,7 @@ def carry_out(study: Study, folder: Path, merged: Sequence[str] = ()) -> None:
     loss = relatives.losses[relatives.last.labels[-1]] if relatives else loss_of(study, NETWORK, folder)
     about["network"] |= {**told(loss), "family": relatives.sizes() if relatives else []}
     lines = {"network": network, "explicit": explicit} | ({relatives.slug: relatives.last} if relatives else {})
-    nulls, missing = null_flows(study, (network, parts), (untrained, copied), explicit)
+    nulls, missing = null_flows(study, (network, parts), explicit, (untrained, copied))
     coupled = along(study, folder, lines, nulls, relatives.losses if relatives else {})
     del nulls  # their samples are not needed any more
     flows = {"network": coupled.flows["network"], "untrained": untrained}
@@ -143,10 +152,10 @@ def carry_out(study: Study, folder: Path, merged: Sequence[str] = ()) -> None:
     flows |= _with_couplings(relatives, coupled.flows) if relatives else {}
     about["training_curves"] = _curves(study.material)
     about |= {"untrained": passes[UNTRAINED].network.how, "predicted": list(coupled.sentences)}
-    gaussian, notes = _gaussian(study, network, untrained)
+    gaussian, notes = gaussian_answer(study, network, {untrained.name: untrained})
     about["question_notes"] = [*missing, *notes]
-    answers = [answer, *gaussian, *changes]
-    _write(study, folder, answers, flows, about, merged)
+    hashes = {"weights": study.reading.network.weights_hash(), "reading": study.reading.fingerprint}
+    write_results(study, folder, [answer, *gaussian, *changes], flows, about, hashes, merged)
     if not study.config.keep_states:
         shutil.rmtree(folder / "states", ignore_errors=True)
 
@@ -163,7 +172,7 @@ def _curves(material: Material) -> dict[str, dict[str, list[float]]]:
     return found
 
 
-def _relatives(study: Study, folder: Path, network: Flow) -> tuple[FamilyRun | None, list[Answer], list[str]]:
+def _relatives(study: NetworkStudy, folder: Path, network: Flow) -> tuple[FamilyRun | None, list[Answer], list[str]]:
     """Return what was measured along the network's family, what was asked of it, and notes; None where it is alone."""
     family = study.material.family
     if family is None:
@@ -180,43 +189,6 @@ def _with_couplings(found: FamilyRun, coupled: Mapping[str, Flow]) -> dict[str, 
     return {**found.flows(), f"{found.slug}-network": found.whole.with_measurements(rows)}
 
 
-def _gaussian(study: Study, network: Flow, untrained: Flow) -> tuple[list[Answer], list[str]]:
-    """Ask where the Gaussian theory is enough, of the numbers that the passes left; or say why it was not asked."""
-    with study.steps.step("asking where the Gaussian theory is enough"):
-        ruler, draws = study.ruler(), study.generator(7)
-        copies = tuple(  # one at a time, so that one is in memory
-            ruler.alone(gaussian_copy(scale, generator=draws), ("cumulants", "negentropy")) for scale in network
-        )
-        controls = {untrained.name: untrained, COPY: Flow(COPY, network.axis, copies)}
-        try:
-            question = member("questions", GAUSSIAN)()
-            return [question.ask(network, controls=controls, generator=study.generator(8))], []
-        except BlockspinError as reason:
-            return [], [f"Where the Gaussian theory is enough was not asked: {reason}"]
-
-
-def _write(
-    study: Study,
-    folder: Path,
-    answers: Sequence[Answer],
-    flows: Mapping[str, Flow],
-    about: Mapping[str, Any],
-    parts: Sequence[str],
-) -> None:
-    with study.steps.step("writing the run folder"):
-        for slug, flow in flows.items():
-            write_flow(folder, slug, flow)
-        write_json(folder / "answers.json", answers_file(answers, flows, study.config.scheme, about))
-        contents, modality = study.contents(), study.material.modality
-        shown = gallery.levels(flows["explicit"], contents, modality, generator=study.generator(5))
-        write_json(folder / "levels.json", shown)
-        hashes = {"weights": study.reading.network.weights_hash(), "reading": study.reading.fingerprint}
-        seconds, seed = study.steps.seconds, study.config.seed
-        write_json(folder / "manifest.json", manifest(seed=seed, seconds=seconds, hashes=hashes, parts=parts))
-    with study.steps.step("writing the report"):
-        write_report(folder)
-
-
 def _keep_checkpoints(material: Material, folder: Path, steps: Steps) -> None:
     """Keep the checkpoints of a network that was trained on the spot, and say how to get the real example."""
     trained = material.trained
@@ -228,8 +200,9 @@ def _keep_checkpoints(material: Material, folder: Path, steps: Steps) -> None:
     write_checkpoints(trained, folder / "checkpoints")
 
 
-def _about(study: Study) -> dict[str, Any]:
-    module, sample, trained = study.reading.network.module, study.material.sample, study.material.trained
+def _about(study: NetworkStudy) -> dict[str, Any]:
+    module, trained = study.reading.network.module, study.material.trained
+    named = study.config.data or (trained.data if trained else "")
     return {
         "network": {
             "name": study.config.model,
@@ -241,13 +214,7 @@ def _about(study: Study) -> dict[str, Any]:
             "absent": list(study.reading.network.absent),
             "trained_on_the_spot": trained is not None,
         },
-        "data": {
-            "name": study.config.data or (trained.data if trained else "") or "points drawn on the spot",
-            "modality": study.material.modality,
-            "records": sample.total,
-            "drawn": len(sample),
-            "measured": study.kernels,
-        },
+        "data": data_about(study, named or "points drawn on the spot"),
     }
 
 

@@ -14,6 +14,7 @@ from blockspin.training_run import LAZY
 
 ROLES = {"network": "implicit", "untrained": "control", "explicit": "explicit", "exchanged": "exchanged"}
 WIDTH = "participation-ratio/debiased"
+NAMED = "participation ratio (effective number of directions)"
 KEPT = "reconstruction/variance_kept"
 
 
@@ -21,10 +22,10 @@ def answers_file(
     answers: Sequence[Answer], flows: Mapping[str, Flow], scheme: Any, about: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the contents of answers.json: plain values, the same for the same run."""
-    network = about["network"]
+    network, data = about["network"], about["data"]
     return {
         "format": 1,
-        "title": f"{network['name']} on {about['data']['name']}",
+        "title": f"{network['name']} on {data['name']}" if network else f"{data['name']} alone",
         "summary": [*_sentences(answers, flows), *about.get("predicted", ())],
         "answers": [answer.to_dict() for answer in answers],
         "notes": _notes(flows, about),
@@ -43,15 +44,8 @@ def answers_file(
 
 
 def _sentences(answers: Sequence[Answer], flows: Mapping[str, Flow]) -> list[str]:
-    rows = [answer.statement for answer in answers]
-    network, untrained, explicit = (flows[key] for key in ("network", "untrained", "explicit"))
-    first, last = _ends(network, WIDTH)
-    control = _ends(untrained, WIDTH)[1]
-    if first and last and control:
-        rows.append(
-            f"Over depth the participation ratio (effective number of directions) goes from {first} at "
-            f"{_first_label(network, WIDTH)} to {last} at the last layer; in the untrained copy it ends at {control}."
-        )
+    explicit = flows["explicit"]
+    rows = [*(answer.statement for answer in answers), *_widths(flows)]
     half = [(s.label, s.measurements[KEPT]) for s in explicit if KEPT in s.measurements]
     enough = [(label, kept) for label, kept in half if kept.value >= 0.9]
     if enough:
@@ -63,6 +57,23 @@ def _sentences(answers: Sequence[Answer], flows: Mapping[str, Flow]) -> list[str
     if explicit.ended:
         rows.append(f"The ladder ended after {len(explicit) - 1} steps: {explicit.ended.rstrip('.')}.")
     return rows
+
+
+def _widths(flows: Mapping[str, Flow]) -> list[str]:
+    """Return how the effective number of directions goes: over depth, beside an untrained copy, or over levels."""
+    if "network" not in flows:
+        first, last = _ends(flows["explicit"], WIDTH)
+        where = f"from {first} in the data to {last} at the coarsest level"
+        return [f"Under coarse-graining the {NAMED} goes {where}."] if first and last else []
+    network, untrained = flows["network"], flows["untrained"]
+    first, last = _ends(network, WIDTH)
+    control = _ends(untrained, WIDTH)[1]
+    if not (first and last and control):
+        return []
+    return [
+        f"Over depth the {NAMED} goes from {first} at {_first_label(network, WIDTH)} to {last} at the last layer; in "
+        f"the untrained copy it ends at {control}."
+    ]
 
 
 def _learned(network: Flow | None) -> list[str]:
@@ -90,6 +101,27 @@ def _notes(flows: Mapping[str, Flow], about: Mapping[str, Any]) -> list[str]:
     rows = [
         f"{data['drawn']} of {data['records']} records were drawn by the hash of their content; {data['measured']} of "
         "them are measured, and the coarse-graining is fitted on the others.",
+        *(_network_notes(flows, about) if network else _data_notes(data)),
+        *about.get("question_notes", ()),
+        *about.get("family_notes", ()),
+    ]
+    if network and network["family"] and not network["checkpoints"]:
+        rows.append(f"The network is the widest of a family of {len(network['family'])}, read over the same records.")
+    if network and network["trained_on_the_spot"]:
+        rows.append("The network was trained on the spot on data made for it: an illustration, not a finding.")
+    return rows
+
+
+def _data_notes(data: Mapping[str, Any]) -> list[str]:
+    rows = ["The data were read alone: no network was opened, and nothing here is about one."]
+    if data["modality"] == "text":
+        rows.append("Texts are read as hashed counts of words and word pairs.")
+    return rows
+
+
+def _network_notes(flows: Mapping[str, Flow], about: Mapping[str, Any]) -> list[str]:
+    data, network = about["data"], about["network"]
+    rows = [
         f"The untrained copy is {about['untrained']}.",
         "A flow over depth is read off the network and has no length; a coarse-grained flow over unordered sites has "
         "ratios of site counts in its place.",
@@ -106,12 +138,6 @@ def _notes(flows: Mapping[str, Flow], about: Mapping[str, Any]) -> list[str]:
     if network["absent"]:
         parts = ", ".join(network["absent"])
         rows.append(f"The network's files hold no weights of its {parts}: nothing that was read depends on them.")
-    rows += about.get("question_notes", ())
-    rows += about.get("family_notes", ())
-    if network["family"] and not network["checkpoints"]:
-        rows.append(f"The network is the widest of a family of {len(network['family'])}, read over the same records.")
-    if network["trained_on_the_spot"]:
-        rows.append("The network was trained on the spot on data made for it: an illustration, not a finding.")
     if flows["network"].labels[0] != "data":
         rows.append("The data are not a point of the flow, because a sample is not a record in this representation.")
     return rows

@@ -111,8 +111,9 @@ def _row(config: RunConfig, values: Mapping[str, Any], out: Path, label: str) ->
             run(wanted, folder=place, resume=begun, shared=out / "states")
     except BlockspinError as reason:
         return {**row, "error": str(reason)}
-    answer = json.loads((place / "answers.json").read_text(encoding="utf-8"))["answers"][0]
-    return {**row, "verdict": answer["verdict"], "statement": answer["statement"]}
+    answers = json.loads((place / "answers.json").read_text(encoding="utf-8"))["answers"]
+    first = answers[0] if answers else {}  # of data alone, whose question may have had too few samples
+    return {**row, "verdict": first.get("verdict"), "statement": first.get("statement")}
 
 
 def _options(values: Mapping[str, Any]) -> dict[str, Any]:

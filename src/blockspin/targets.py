@@ -1,16 +1,72 @@
-"""Targets: what a network is to predict, as a field over the same records that it reads."""
+"""Targets: what is to be predicted of each record, read beside the records, and as a field over them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from blockspin.config import RunConfig
 from blockspin.ensemble import Ensemble
 from blockspin.errors import ConfigError
 from blockspin.geometry import Unordered
+from blockspin.organisms.base import Trained
+from blockspin.readers.base import items
+from blockspin.sources.base import DataSet, Sample, occurrence_of
+
+NEXT_TOKEN = "next-token"
+"""The targets of a network whose outputs are logits of the token that follows."""
+
+
+def targets_of(config: RunConfig, data: DataSet, sample: Sample) -> dict[int, Any]:
+    """Return what is to be predicted for each record that was drawn, by its id; nothing where no targets are named.
+
+    The data are read once more, and the targets beside them, so that both are in the order of the file.
+
+    Args:
+        config: It names a field of the data, or a file of its own.
+        data: The records.
+        sample: Those that were drawn.
+
+    Raises:
+        ConfigError: If there are fewer targets than records, or a sample is not a record.
+    """
+    if config.targets in ("", NEXT_TOKEN):
+        return {}
+    if getattr(config.representation, "invertible", False):
+        raise ConfigError("targets", config.targets, "a representation of one sample a record.")
+    beside = Path(config.targets).is_file()
+    place, column = (config.targets, "") if beside else (config.data, config.targets)
+    return _paired(data, (item.content for item in items(place, column)), sample)
+
+
+def own_targets(config: RunConfig, trained: Trained, data: DataSet, sample: Sample) -> dict[int, Any]:
+    """Return what a network that was trained on the spot is to make of each record that was drawn, by its id.
+
+    Raises:
+        ConfigError: If others are named.
+    """
+    if config.targets:
+        raise ConfigError("targets", config.targets, "blank: a network that is trained on the spot has its own.")
+    if trained.targets is None or config.representation.invertible:
+        return {}
+    return _paired(data, trained.targets.tolist(), sample)
+
+
+def _paired(data: DataSet, targets: Iterable[Any], sample: Sample) -> dict[int, Any]:
+    """Return the target of each record that was drawn, by its id, from the targets of all in the same order."""
+    wanted, seen, found = set(sample.ids.tolist()), dict[int, int](), dict[int, Any]()
+    left = iter(targets)
+    for record in data.records():
+        target, key = next(left, None), occurrence_of(record, seen)
+        if target is None:
+            raise ConfigError("targets", len(found), "a column with as many entries as there are records.")
+        if key in wanted:
+            found[key] = target
+    return found
 
 
 def target_field(targets: Mapping[int, Any], like: Ensemble) -> Ensemble | None:

@@ -19,8 +19,9 @@ from blockspin.flow import Flow
 from blockspin.geometry import Unordered
 from blockspin.material import Family
 from blockspin.measurement import Measurement
+from blockspin.network_study import NetworkStudy, slug
 from blockspin.registry import member
-from blockspin.study import Study, ensemble_of, slug
+from blockspin.study import ensemble_of
 
 TANGENTS = 200
 """Most records whose gradients are read: each costs a backward pass of its own."""
@@ -29,7 +30,7 @@ LAZY = "cka/tangent_with_first"
 
 
 def trajectory(
-    study: Study, family: Family, folder: Path, network: Flow
+    study: NetworkStudy, family: Family, folder: Path, network: Flow
 ) -> tuple[FamilyRun, list[Answer], tuple[str, ...]]:
     """Measure every checkpoint over the same records, compare gradients at both ends, and look for a transition.
 
@@ -45,7 +46,7 @@ def trajectory(
     ends: dict[str, Ensemble | str] = {}
     final = family.kinship.label(max(family.members))
 
-    def read_gradients(label: str, one: Study) -> None:
+    def read_gradients(label: str, one: NetworkStudy) -> None:
         if not ends or label == final:
             ends[label] = _tangents(one, label, folder)
 
@@ -61,7 +62,7 @@ def trajectory(
     return found.with_whole(final, lazy), answers, notes
 
 
-def _lazy(study: Study, ends: Mapping[str, Ensemble | str]) -> tuple[dict[str, Measurement], tuple[str, ...]]:
+def _lazy(study: NetworkStudy, ends: Mapping[str, Ensemble | str]) -> tuple[dict[str, Measurement], tuple[str, ...]]:
     """Return the similarity of the tangent kernels at both ends, or why there is none."""
     fields = {name: field for name, field in ends.items() if isinstance(field, Ensemble)}
     found = study.ruler().similarities(fields).get(list(ends)[-1], {}) if len(fields) == len(ends) else {}
@@ -71,7 +72,7 @@ def _lazy(study: Study, ends: Mapping[str, Ensemble | str]) -> tuple[dict[str, M
     return {}, (f"Tangent kernels were not compared: {why}.",)
 
 
-def _tangents(study: Study, name: str, folder: Path) -> Ensemble | str:
+def _tangents(study: NetworkStudy, name: str, folder: Path) -> Ensemble | str:
     """Return the sketched gradients of the first records of the sample at a checkpoint, or why there are none."""
     gradients = TangentPass(study.reading.over(study.material.sample.first(TANGENTS)), Projection())
     task: Any = Task(member("observables", "gram")(limit=TANGENTS), (TANGENT,))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import os
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from blockspin.errors import MissingDependencyError
+from blockspin.readers.base import items
 
 FASHION = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz")
 """The files that are read, of xiao2017."""
@@ -40,8 +41,12 @@ def fashion(count: int) -> tuple[Tensor, Tensor]:
             f"{fashion_folder()} does not hold {' and '.join(FASHION)}",
             "Install Debian's dataset-fashion-mnist, or put the folder of the files into FASHION_MNIST.",
         )
-    pictures, label = (idx(fashion_folder() / name)[:count] for name in FASHION)
-    return torch.tensor(pictures, dtype=torch.float32)[:, None] / 255, torch.tensor(label, dtype=torch.int64)
+    pictures, label = (_first(fashion_folder() / name, count) for name in FASHION)
+    return torch.from_numpy(pictures)[:, None], torch.from_numpy(label).to(torch.int64)
+
+
+def _first(path: Path, count: int) -> np.ndarray:
+    return np.stack([item.content for item in islice(items(str(path)), count)])
 
 
 def digits() -> tuple[Tensor, Tensor]:
@@ -56,11 +61,3 @@ def digits() -> tuple[Tensor, Tensor]:
         raise MissingDependencyError("scikit-learn is not installed", "pip install scikit-learn") from None
     found = load_digits()
     return torch.tensor(found.images, dtype=torch.float32)[:, None] / 16, torch.tensor(found.target)
-
-
-def idx(path: Path) -> np.ndarray:
-    """Read a file of bytes in the format of MNIST: big-endian sizes, then bytes."""
-    with gzip.open(path) as file:
-        head = np.frombuffer(file.read(4), np.uint8)
-        shape = np.frombuffer(file.read(4 * int(head[3])), ">u4").astype(int)
-        return np.frombuffer(file.read(), np.uint8).reshape(shape)

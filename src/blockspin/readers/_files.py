@@ -15,7 +15,9 @@ HUB = "datasets:"
 ENDINGS = {".npz": "npy", ".text": "txt", ".md": "txt", ".ndjson": "jsonl", ".tgz": "tar"}
 """Endings read by the reader of another name; every other ending is that of its reader."""
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
-UNPACKED = {"txt", "jsonl", "tar"}
+IDX = re.compile(r"[.-]idx(\d)-ubyte$")
+"""How names of files of MNIST's format end, packed ones without what says so."""
+UNPACKED = {"txt", "jsonl", "tar", "idx"}
 """Readers of files that may be packed."""
 FOLDERS = {"folder", "hub"}
 """Readers of what is no single file."""
@@ -86,8 +88,20 @@ def _is_packed(path: Path) -> bool:
     return path.suffix.lower() in PACKED and path.suffix.lower() not in ENDINGS
 
 
+def axes_of(path: Path) -> int:
+    """Return how many axes the array of a file of MNIST's format has, as its name says; 0 for other files."""
+    found = IDX.search(_unpacked(path))
+    return int(found[1]) if found else 0
+
+
+def _unpacked(path: Path) -> str:
+    return (path.stem if _is_packed(path) else path.name).lower()
+
+
 def _reader(path: Path) -> str:
-    ending = Path(path.stem if _is_packed(path) else path.name).suffix.lower()
+    if axes_of(path):
+        return "idx"
+    ending = Path(_unpacked(path)).suffix
     return ENDINGS.get(ending, ending.removeprefix("."))
 
 

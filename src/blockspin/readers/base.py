@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from blockspin.errors import ConfigError, MissingDependencyError
-from blockspin.readers._files import PICTURES, files_of, format_of
+from blockspin.readers._files import PICTURES, axes_of, files_of, format_of
 
 
 class Item(NamedTuple):
@@ -55,9 +55,9 @@ def modality_of(data: str, column: str) -> str:
     path = files_of(data)[0]
     name = format_of(path)
     ending = f".{column.rpartition('.')[2].lower()}" if name == "tar" else ""
-    if name == "folder" or ending in PICTURES:
+    if name == "folder" or ending in PICTURES or axes_of(path) == 3:
         return "image"
-    return "array" if name == "npy" or ending == ".npy" else "text"
+    return "array" if name in ("npy", "idx") or ending == ".npy" else "text"
 
 
 def refuse_unit(unit: str, why: str) -> None:

@@ -94,12 +94,12 @@ def _member(archive: zipfile.ZipFile, name: str, path: Path) -> tuple[str, zipfi
 
 
 def _checked(header: Header, where: str) -> Header:
-    if len(header.shape) < 2:
+    if not header.shape:
         raise UnreadableRecordError(
             f"{where} holds {header.dtype} of shape {header.shape}",
             "Give real numbers with the records along the first axis.",
         )
-    refuse_beyond(where, "its record's number of bytes", header.size // header.shape[0], VALUE)
+    refuse_beyond(where, "its record's number of bytes", header.size // max(header.shape[0], 1), VALUE)
     return header
 
 

@@ -13,9 +13,8 @@ from blockspin.report._labels import LEGEND, cut, short
 BODY = """
 <h3>Beside null flows</h3>
 {% if groups %}
-<p>The same couplings over the same samples where something is missing: in an untrained copy of the network, training;
-with the samples of every site put in an order of their own, structure between sites. The levels of a null are those of
-the same scheme, fitted to it.</p>
+<p>The same couplings over the same samples where something is missing: {{ missing|join("; ") }}. The levels of a null
+are those of the same scheme, fitted to it.</p>
 <div class="scroll" tabindex="0"><table>
 <tr><th>couplings</th><th>predicted</th>{% for null in nulls %}<th>{{ null }}</th><th>predicted there</th>{% endfor %}
 </tr>
@@ -38,6 +37,12 @@ that they are equal. A prediction that is better than every baseline on a null f
 missing there; one that is so on the flow alone has not been shown to be better than on the null.</p>
 {% else %}<p class="soft">No null flows were measured in this run.</p>{% endif %}
 """
+MISSING = {
+    "untrained network": "in an untrained copy of the network, training",
+    "sites shuffled": "with the samples of every site put in an order of their own, structure between sites",
+    "Gaussian of equal covariance": "in a Gaussian field of the same mean and covariance, all beyond pairs of sites",
+}
+"""What each null flow lacks."""
 LINES = (("solid", "circle"), ("dot", "square"), ("dash", "diamond"))
 """How null flows are told apart, all being thin and grey."""
 SIGNS = {"better": "●", "not better": "▲", "cannot tell": "○"}
@@ -67,7 +72,7 @@ def comparison(found: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], wher
     nulls = list(dict.fromkeys(row["null"] for row in compared))
     tests = sum(len(row["scales"]) for row in compared)
     shown = [(where.get(flow, flow), list(lines.values())) for flow, lines in groups.items()]
-    return fill(BODY, groups=shown, nulls=nulls, tests=tests)
+    return fill(BODY, groups=shown, nulls=nulls, tests=tests, missing=[MISSING.get(null, null) for null in nulls])
 
 
 def _cell(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, str]:

@@ -40,7 +40,7 @@ PARTS = (
     (
         "Under coarse-graining: the explicit flow",
         ("explicit", "exchanged"),
-        "Computed from the representation. The scheme is fitted on one part of the inputs, measured on the other; with "
+        "Computed from the {whole}. The scheme is fitted on one part of the inputs, measured on the other; with "
         "the parts exchanged one sees what the fit itself contributes. Fields have unit mean variance after each step.",
     ),
 )
@@ -67,7 +67,8 @@ def section(run: RunFolder) -> Section | None:
         more = [plot for key, plot in plots.items() if key not in FIRST]
         if plots:
             part = {"first": first, "more": more} if first else {"first": more, "more": []}
-            parts.append({"title": title, "text": text, **part})
+            whole = "representation" if run.answers["network"] else "data themselves"
+            parts.append({"title": title, "text": text.format(whole=whole), **part})
     return Section("Flows", fill(BODY, parts=parts)) if parts else None
 
 

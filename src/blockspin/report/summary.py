@@ -22,13 +22,16 @@ BODY = """
 <div class="fact"><dt>{{ what }}</dt><dd><b>{{ name }}</b><span>{{ more }}</span></dd></div>
 {% endfor %}
 </dl>
-<dl class="terms">
-<dt>Implicit flow</dt><dd>how the network itself carries the data, layer by layer, to its representation.</dd>
-<dt>Explicit flow</dt><dd>how the chosen coarse-graining brings that representation down again, step by step.</dd>
-<dt>On the flow</dt><dd>a level is, if its kernel lies within the tube around the curve of the network's own
-kernels.</dd>
-</dl>
+<dl class="terms">{% for term, meaning in terms %}<dt>{{ term }}</dt><dd>{{ meaning }}</dd>{% endfor %}</dl>
 """
+EXPLICIT = "Explicit flow"
+OF_NETWORK = (
+    ("Implicit flow", "how the network itself carries the data, layer by layer, to its representation."),
+    (EXPLICIT, "how the chosen coarse-graining brings that representation down again, step by step."),
+    ("On the flow", "a level is, if its kernel lies within the tube around the curve of the network's own kernels."),
+)
+OF_DATA = ((EXPLICIT, "how the chosen coarse-graining brings the data themselves down, step by step."),)
+"""Terms that the summary uses, of a run with a network and of one of data alone."""
 
 
 def section(run: RunFolder) -> Section:
@@ -40,6 +43,7 @@ def section(run: RunFolder) -> Section:
         sentences=_others(answers),
         questions={row["name"]: row["summary"] for row in answers["methods"] if row["family"] == "questions"},
         facts=_facts(answers),
+        terms=OF_NETWORK if answers["network"] else OF_DATA,
     )
     return Section("Summary", body)
 
@@ -53,12 +57,13 @@ def _others(answers: dict[str, Any]) -> list[str]:
 def _facts(answers: dict[str, Any]) -> list[tuple[str, str, str]]:
     network, data = answers["network"], answers["data"]
     drawn = f"{data['drawn']:,} of {data['records']:,} records, {data['modality']}"
-    facts = [
-        ("network", network["name"], f"{network['class']}, {network['parameters']:,} parameters"),
-        ("data", data["name"], drawn),
-    ]
+    facts = []
+    if network:
+        facts.append(("network", network["name"], f"{network['class']}, {network['parameters']:,} parameters"))
+    facts.append(("data", data["name"], drawn))
+    above = "the representation" if network else "the data"
     for flow in answers["flows"]:
         if flow["role"] == "explicit":
             steps = len(flow["labels"]) - 1
-            facts.append(("scheme", flow["name"], f"{steps} level{'' if steps == 1 else 's'} below the representation"))
+            facts.append(("scheme", flow["name"], f"{steps} level{'' if steps == 1 else 's'} below {above}"))
     return facts

@@ -12,7 +12,7 @@ from torch import Tensor
 from blockspin.capture.base import Layout
 from blockspin.ensemble import Batch, Ensemble, mix
 from blockspin.geometry import Geometry
-from blockspin.sources.base import Sample
+from blockspin.sources.base import Record, Sample
 
 
 class Representation(abc.ABC):
@@ -60,6 +60,10 @@ class DataRepresentation(abc.ABC):
         Raises:
             UnreadableRecordError: Naming the record at fault.
         """
+
+    @abc.abstractmethod
+    def width(self, record: Record) -> int:
+        """Return sites times components of the field that a record makes: for estimates, nothing is made."""
 
 
 def counted(activation: Tensor, layout: Layout) -> Tensor:

@@ -14,7 +14,7 @@ from blockspin.errors import ConfigError, UnreadableRecordError
 from blockspin.geometry import Unordered
 from blockspin.registry import register
 from blockspin.representations.base import DataRepresentation, joined
-from blockspin.sources.base import Sample
+from blockspin.sources.base import Record, Sample
 
 WORD = re.compile(r"\w+")
 
@@ -59,6 +59,10 @@ class Ngrams(DataRepresentation):
         values = counts.to(torch.float64) * rarity
         values = values / values.norm(dim=1, keepdim=True).clamp(min=1e-12)
         return Ensemble(joined(values[:, :, None], sample.ids, sample.units), Unordered(self.sites))
+
+    def width(self, record: Record) -> int:
+        """Return the number of sites: the same for every passage."""
+        return self.sites
 
     def _grams(self, text: str) -> Counter[str]:
         words = WORD.findall(text.lower())

@@ -42,6 +42,8 @@ class Arrays(DataSet):
         for array, where, unit in items(self.path, self.column, self.unit):
             if isinstance(array, str):
                 raise UnreadableRecordError(f"{where} is text, no array", "Name another column, or the modality text.")
+            if not array.shape:
+                raise UnreadableRecordError(f"{where} is one number", "Give an array whose first axis counts records.")
             shape = shape or array.shape
             if array.shape != shape:
                 raise UnreadableRecordError(
