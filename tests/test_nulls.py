@@ -7,13 +7,15 @@ import small_run
 import torch
 
 from blockspin.config import RunConfig
+from blockspin.controls import gaussian_field
 from blockspin.couplings.gaussian_precision import GaussianPrecision
 from blockspin.couplings_nulls import NullFlow, beside, chosen_nulls, null_flows, sentences, shuffled
 from blockspin.ensemble import Ensemble, group_of
-from blockspin.errors import UnknownNameError
+from blockspin.errors import ConfigError, UnknownNameError
 from blockspin.flow import Axis, Flow, Scale
 from blockspin.geometry import Chain
 from blockspin.observables.base import accumulate
+from blockspin.registry import member
 from blockspin.running.replicas import Replicas
 from blockspin.running.validity import WHOLE
 from blockspin.schemes.block_average import BlockAverage
@@ -82,6 +84,52 @@ def test_free_sites_are_seldom_told_from_shuffled_ones():
     assert sum(p < 0.05 for p in chances) <= 10  # 4 expected; eleven or more once in three hundred
 
 
+def test_a_gaussian_field_is_seldom_told_from_its_gaussian_copy_and_a_skew_one_is():
+    cumulants = member("observables", "cumulants")()
+
+    def of(ensemble):
+        group = group_of(ensemble.units, GROUPS)
+        states = [
+            accumulate(cumulants.monoid, ensemble.select((group == g).nonzero().flatten())) for g in range(GROUPS)
+        ]
+        return {("cumulants", WHOLE): Replicas.of(cumulants, states)}
+
+    def chance(own, seed):
+        copy = gaussian_field(own, generator=torch.Generator().manual_seed(seed))
+        flow = Flow("explicit", Axis("b"), (Scale(0, "0", None, own),))
+        null = NullFlow("gaussian", "explicit", flow)
+        (row,) = beside({"explicit": (flow, [of(own)]), null.slug: (flow, [of(copy)])}, [null])
+        return row["scales"][0]["p_value"]
+
+    found = [chance(field(seed, 0.6, 200), seed) for seed in range(200, 280)]
+    assert sum(p < 0.05 for p in found) <= 10  # 4 expected; eleven or more once in three hundred
+    skew = field(1, 0.6)
+    skew = skew.with_values(skew.values.exp())
+    assert chance(skew, 0) < 1e-3
+
+
+@pytest.mark.parametrize("samples", [400, 5])  # more samples than sites, and fewer
+def test_a_gaussian_copy_has_the_mean_and_covariance_of_the_field_and_nothing_beyond(samples):
+    skew = field(3, 0.7, samples)
+    values = skew.values[:, :, 0].exp() + 3
+    copy = gaussian_field(skew.with_values(values[:, :, None]), generator=torch.Generator().manual_seed(1)).values[
+        :, :, 0
+    ]
+    size = float(values.abs().max()) ** 2
+    assert torch.allclose(copy.mean(0), values.mean(0), atol=1e-6 * size)
+    assert torch.allclose(copy.T.cov(), values.T.cov(), atol=1e-6 * size)
+    third = (copy - copy.mean(0)).pow(3).mean(0) / copy.std(0) ** 3
+    assert (third.abs() < 4 * (6 / samples) ** 0.5).all()
+
+
+def test_null_flows_of_data_alone_are_those_that_need_no_network():
+    config = RunConfig().with_options({"model": "off", "data": "x.npy"})
+    assert chosen_nulls(config) == ("shuffled", "gaussian")
+    with pytest.raises(ConfigError, match="untrained"):
+        chosen_nulls(config.with_options({"nulls": ("untrained",)}))
+    assert chosen_nulls(RunConfig()) == ("untrained", "shuffled")
+
+
 def test_what_one_flow_lacks_is_said_and_not_compared():
     flow = Flow("network", Axis("depth"), (Scale(0, "0", None, field(5, 0.5)),))
     null = NullFlow("untrained", "network", flow)
@@ -93,12 +141,12 @@ def test_what_one_flow_lacks_is_said_and_not_compared():
 
 
 def test_levels_of_a_null_are_those_of_the_same_scheme():
-    config = SimpleNamespace(nulls=(), couplings=(), groups=GROUPS, scheme=BlockAverage(b=2))
+    config = SimpleNamespace(model="", nulls=(), couplings=(), groups=GROUPS, scheme=BlockAverage(b=2))
     study = SimpleNamespace(config=config, generator=lambda stream: torch.Generator().manual_seed(stream))
     parts, copied = (field(6, 0.9), field(7, 0.9)), (field(8, 0.1), field(9, 0.1))
     flow, other = (Flow("depth", Axis("depth"), (Scale(0, "a", None, pair[1]),)) for pair in (parts, copied))
     levels = Flow("block-average", Axis("b"), (Scale(0, "8 sites"), Scale(1, "4 sites")))
-    nulls, missing = null_flows(study, (flow, parts), (other, copied), levels)
+    nulls, missing = null_flows(study, (flow, parts), levels, (other, copied))
     assert [null.slug for null in nulls] == [
         "network-untrained",
         "explicit-untrained",

@@ -54,10 +54,11 @@ def gaussian_copy(scale: Scale, *, generator: torch.Generator) -> Scale:
 
 
 def gaussian_field(field: Ensemble, *, generator: torch.Generator) -> Ensemble:
-    r"""Return Gaussian samples of the mean and covariance of a field's, cumulants beyond the second all zero.
+    r"""Return Gaussian samples whose mean and covariance are those of a field's samples, cumulants beyond them zero.
 
-    Rows :math:`\langle x\rangle + G R / \sqrt n` with G of independent normal numbers and the triangular factor of the
-    centred field, :math:`R^T R = X^T X`.
+    Rows :math:`\langle x\rangle + Q S V^T` with the singular values and right vectors of the centred field and Q of
+    orthonormal columns, without mean, in directions drawn at random. Mean and covariance are equal but for rounding,
+    and not in law alone: numbers that are no linear functions of them, as an inverse, would be biased twice.
 
     Args:
         field: n samples.
@@ -65,9 +66,12 @@ def gaussian_field(field: Ensemble, *, generator: torch.Generator) -> Ensemble:
     """
     rows = field.values.flatten(1)
     mean, n = rows.mean(0), len(rows)
-    factor = torch.linalg.qr(rows - mean, mode="r").R
-    drawn = torch.randn(n, len(factor), dtype=rows.dtype, generator=generator) / n**0.5
-    return field.with_values((mean + drawn @ factor).reshape(field.values.shape))
+    singular = torch.linalg.svd(rows - mean, full_matrices=False)
+    rank = min(n - 1, rows.shape[1])
+    drawn = torch.randn(n, rank, dtype=rows.dtype, generator=generator)
+    columns = torch.linalg.qr(drawn - drawn.mean(0)).Q
+    copy = mean + (columns * singular.S[:rank]) @ singular.Vh[:rank]
+    return field.with_values(copy.reshape(field.values.shape))
 
 
 def _unordered(level: Ensemble, field: torch.Tensor) -> Ensemble:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
+from typing import Any
 
+import numpy as np
 import torch
 
 from blockspin.capture.loss import LOSS
@@ -139,7 +141,7 @@ def slices(study: Study, field: Ensemble, group: torch.Tensor) -> dict[str, torc
     """
     masks = whole(study, field, group)
     targets = study.material.targets
-    values = [str(targets.get(int(key), "")) for key in field.ids]
+    values = [_named(targets.get(int(key), "")) for key in field.ids]
     kinds = sorted(set(values)) if targets else []
     if not 1 < len(kinds) <= SLICES:
         return masks
@@ -149,3 +151,9 @@ def slices(study: Study, field: Ensemble, group: torch.Tensor) -> dict[str, torc
         if int(counts.min()) >= FEWEST:
             masks[f"target {kind}"] = mask
     return masks
+
+
+def _named(target: Any) -> str:
+    """Return a target as a word; a whole number, whatever type and shape it has, as such."""
+    value = target.item() if isinstance(target, np.ndarray) and target.size == 1 else target
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -120,6 +120,9 @@ def _validity(ladder: Ladder) -> list[dict[str, Any]]:
                 reasons.append(f"{part}: {reason}")
         if slices:
             result = validity(slices).to_dict()
+            if WHOLE not in slices and result["verdict"] == Verdict.YES.value:
+                nowhere = "On the whole of the data no scale has a coupling; on slices of them: "
+                result |= {"verdict": Verdict.CANNOT_TELL.value, "statement": nowhere + result["statement"]}
             result["statement"] += _offer(theory) if result["verdict"] == Verdict.NO.value else ""
             found.append({"flow": ladder.slug, "theory": theory, **result, "untested": [*result["untested"], *reasons]})
     return found

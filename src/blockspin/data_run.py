@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from blockspin.config import RunConfig
+from blockspin.couplings_measured import LARGEST, chosen_couplings
 from blockspin.couplings_nulls import chosen_nulls, null_flows
 from blockspin.couplings_run import along
 from blockspin.errors import MemoryBudgetError
@@ -26,6 +27,8 @@ LEVELS = 4
 """Fields as large as the data that the levels of one flow take together, both parts and those exchanged."""
 SQUARE = 3 * 8
 """Bytes an entry of the covariance of the finest level while a picture is read back from it."""
+GROUP = 8
+"""Bytes an entry of the covariance of each group while couplings are measured."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,9 +72,11 @@ class DataStudy(Study):
 
     def memory_needed(self) -> int:
         """Return the most bytes that the run will take: all levels, and those of its null flows, are held at once."""
-        field = len(self.material.sample) * self.shape.numel()
-        flows = 1 + len(chosen_nulls(self.config))
-        return resident() + READING * field + 4 * LEVELS * flows * field + SQUARE * self.shape.numel() ** 2
+        width = self.shape.numel()
+        field, flows = len(self.material.sample) * width, 1 + len(chosen_nulls(self.config))
+        measured = GROUP * self.config.groups * min(width, LARGEST) ** 2 if chosen_couplings(self.config) else 0
+        levels = READING * field + 4 * LEVELS * flows * field
+        return resident() + levels + max(measured, SQUARE * width**2)
 
     def hashes(self) -> dict[str, str]:
         """Return a hash of the records that were read."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from blockspin.answer import Answer
@@ -25,7 +26,7 @@ def answers_file(
     network, data = about["network"], about["data"]
     return {
         "format": 1,
-        "title": f"{network['name']} on {data['name']}" if network else f"{data['name']} alone",
+        "title": f"{network['name']} on {data['name']}" if network else f"{Path(data['name']).name} alone",
         "summary": [*_sentences(answers, flows), *about.get("predicted", ())],
         "answers": [answer.to_dict() for answer in answers],
         "notes": _notes(flows, about),

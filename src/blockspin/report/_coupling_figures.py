@@ -83,7 +83,7 @@ def _plot(table: Mapping[str, Any], name: str, score: Mapping[str, Any] | None, 
     title = f"{table['theory']}: {name}, {where(table['flow'])}{in_unit(unit)}"
     level = score["scored"]["level"] if score and score["scored"] else None
     held_as = f" Predicted with its {100 * level:.0f} % interval; lines are the baselines." if level else ""
-    more = f" {left} more couplings are in the table below." if left else ""
+    more = f" {left} more {'coupling is' if left == 1 else 'couplings are'} in the table below." if left else ""
     caption = f"Bars of what was measured are two standard errors.{held_as}{more}"
     return figure(title, _traces(table, name, score), layout, caption)
 
