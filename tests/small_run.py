@@ -48,3 +48,23 @@ def config(folder: Path, **more) -> RunConfig:
 def bare(folder: Path, **more) -> RunConfig:
     """Return the same without couplings, which take a third of the time: for what is not about them."""
     return config(folder, couplings=("off",), **more)
+
+
+class Words(nn.Module):
+    """A vector of its own for each of 32 tokens, and a linear map: what it makes of a word is the same everywhere."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.out = nn.Embedding(32, 8), nn.Linear(8, 8)
+
+    def forward(self, input_ids, attention_mask):
+        return self.out(self.embed(input_ids))
+
+
+def words():
+    """Return the network of words of fixed weights, and its tokenizer."""
+    from capture.networks import Letters
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Words().eval(), Letters()

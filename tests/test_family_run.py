@@ -94,7 +94,7 @@ def test_predict_works_on_the_run_folder(family):
 def test_the_report_has_a_section_on_width(family):
     page = (family.whole / "report.html").read_text(encoding="utf-8")
     assert 'id="width"' in page
-    assert "Similarity with the widest network" in page
+    assert "Similarity with the last" in page
     assert "over width" in page
 
 
@@ -114,7 +114,7 @@ def test_a_family_that_is_trained_on_the_spot():
     said = []
     given = {"model": "builtin:cluster-tree", "family": ("8", "4"), "samples": 60}
     material = open_material(resolved(RunConfig().with_options(given)), said.append)
-    widths = {width: source.load().module[0].out_features for width, source in material.family.members.items()}
+    widths = {width: recipe.open().module[0].out_features for width, recipe in material.family.members.items()}
     assert widths == {4: 4, 8: 8}
     assert material.trained.module[0].out_features == 8  # the run itself is of the widest
     assert material.targets
@@ -162,7 +162,7 @@ def test_families_that_cannot_be_ordered_are_refused(names, words):
     [
         ({"checkpoint": "x.pt"}, "family"),
         ({"checkpoints": "steps"}, "family"),
-        ({"model": "small_run:make"}, "widest"),
+        ({"model": "small_run:make"}, "the last of the family"),
         ({"model": "builtin:deep-linear", "data": "", "targets": "", "family": ("builtin",)}, "one size"),
         ({"model": "builtin:cluster-tree", "data": "", "targets": "", "family": ("8",)}, "two different widths"),
     ],

@@ -51,20 +51,8 @@ TABLE = {
 FREE = {"tethers": {"cli", "report"}, "cli": set()}
 """Folders that may import anything but these."""
 DRIVERS = {
-    *(
-        "config",
-        "options",
-        "run",
-        "study",
-        "network_study",
-        "data_run",
-        "material",
-        "controls",
-        "gallery",
-        "summary",
-        "progress",
-        "run_folder",
-    ),
+    *("config", "options", "run", "study", "network_study", "data_run", "results", "material", "networks", "controls"),
+    *("gallery", "summary", "progress", "run_folder"),
     *("budget", "memory", "divided", "sweep", "ruler", "contents", "training_run", "targets"),
     *("family_run", "loss_run"),
     *("couplings_run", "couplings_measured", "couplings_nulls", "couplings_folder", "prediction_run"),

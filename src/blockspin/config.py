@@ -65,6 +65,10 @@ class RunConfig:
         "Networks of several widths, or patterns of their folders, named by width as nets/width-64 or WIDTH=MODEL; "
         "builtin, or widths, where they are trained on the spot; blank for none.",
     )
+    along: str = option("width", "What the networks of the family differ in, one word: width, depth, records, ...")
+    contexts: tuple[str, ...] = option(
+        (), "Lengths in tokens at which the same passages are read, as a family, the longest last; blank for one."
+    )
     targets: str = option(
         "",
         "Field, column or array of the data file that holds what is to be predicted, if any, or a file of its own; "

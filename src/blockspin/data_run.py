@@ -96,4 +96,4 @@ def carry_out_alone(study: DataStudy, folder: Path) -> None:
     about: dict[str, Any] = {"network": {}, "data": data_about(study, study.config.data)}
     about |= {"predicted": list(coupled.sentences), "question_notes": [*missing, *notes]}
     flows = {"explicit": coupled.flows["explicit"], "exchanged": exchanged}
-    write_results(study, folder, answers, flows, about, study.hashes())
+    write_results(study, folder, answers, flows, about, {"hashes": study.hashes()})

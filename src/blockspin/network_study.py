@@ -12,6 +12,7 @@ import torch
 
 from blockspin.capture.hooks import capture_as
 from blockspin.capture.reading import ActivationPass, Estimate
+from blockspin.capture.recipe import NetworkRecipe
 from blockspin.config import RunConfig
 from blockspin.contents import PlaceContents
 from blockspin.engine.base import Executor, Pass, Task
@@ -28,7 +29,6 @@ from blockspin.progress import Steps
 from blockspin.registry import member
 from blockspin.representations.base import Representation
 from blockspin.ruler import SINGLE, possible, update
-from blockspin.sources.base import ModuleSource
 from blockspin.study import DATA, Parts, Study, ensemble_of, measured_of, rows_of
 
 NETWORK, UNTRAINED = "network", "untrained network"
@@ -85,9 +85,8 @@ class NetworkStudy(Study):
         study.try_scheme(shape, study._geometry(torch.zeros(1, *shape)))
         return study, cost
 
-    def beside(self, source: ModuleSource) -> NetworkStudy:
+    def beside(self, recipe: NetworkRecipe) -> NetworkStudy:
         """Return the study of another network of the family: the same records, read alike."""
-        recipe = replace(self.reading.recipe, source=source)
         reading = replace(self.reading, recipe=recipe).with_layers(self.config.layers)
         return replace(self, reading=reading, shapes=_shapes(reading))
 

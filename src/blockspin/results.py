@@ -60,8 +60,7 @@ def write_results(
     answers: Sequence[Answer],
     flows: Mapping[str, Flow],
     about: Mapping[str, Any],
-    hashes: Mapping[str, str],
-    parts: Sequence[str] = (),
+    provenance: Mapping[str, Any],
 ) -> None:
     """Write the flows, the answers, the levels, the manifest, and the report that is made of them.
 
@@ -71,8 +70,8 @@ def write_results(
         answers: To the questions that were asked.
         flows: By slug, "explicit" among them.
         about: What was read, and notes.
-        hashes: Of what was read.
-        parts: What was found when parts of the passes were put together, where they were.
+        provenance: For the manifest: "hashes" of what was read, and "parts", what was found when those of the passes
+            were put together.
     """
     with study.steps.step("writing the run folder"):
         for slug, flow in flows.items():
@@ -82,6 +81,6 @@ def write_results(
         shown = gallery.levels(flows["explicit"], contents, modality, generator=study.generator(5))
         write_json(folder / "levels.json", shown)
         seconds, seed = study.steps.seconds, study.config.seed
-        write_json(folder / "manifest.json", manifest(seed=seed, seconds=seconds, hashes=hashes, parts=parts))
+        write_json(folder / "manifest.json", manifest(seed=seed, seconds=seconds, **provenance))
     with study.steps.step("writing the report"):
         write_report(folder)

@@ -143,6 +143,7 @@ def carry_out(study: NetworkStudy, folder: Path, merged: Sequence[str] = ()) -> 
     relatives, changes, about["family_notes"] = _relatives(study, folder, network)
     loss = relatives.losses[relatives.last.labels[-1]] if relatives else loss_of(study, NETWORK, folder)
     about["network"] |= {**told(loss), "family": relatives.sizes() if relatives else []}
+    about["network"]["along"] = relatives.slug if relatives else ""
     lines = {"network": network, "explicit": explicit} | ({relatives.slug: relatives.last} if relatives else {})
     nulls, missing = null_flows(study, (network, parts), explicit, (untrained, copied))
     coupled = along(study, folder, lines, nulls, relatives.losses if relatives else {})
@@ -155,7 +156,8 @@ def carry_out(study: NetworkStudy, folder: Path, merged: Sequence[str] = ()) -> 
     gaussian, notes = gaussian_answer(study, network, {untrained.name: untrained})
     about["question_notes"] = [*missing, *notes]
     hashes = {"weights": study.reading.network.weights_hash(), "reading": study.reading.fingerprint}
-    write_results(study, folder, [answer, *gaussian, *changes], flows, about, hashes, merged)
+    provenance = {"hashes": hashes, "parts": merged}
+    write_results(study, folder, [answer, *gaussian, *changes], flows, about, provenance)
     if not study.config.keep_states:
         shutil.rmtree(folder / "states", ignore_errors=True)
 

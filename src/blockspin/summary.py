@@ -8,6 +8,8 @@ from typing import Any
 
 from blockspin.answer import Answer
 from blockspin.flow import Flow
+from blockspin.flows.context import CONTEXT
+from blockspin.flows.training import TRAINING
 from blockspin.measurement import Measurement
 from blockspin.registry import families, members
 from blockspin.tethers.base import Tether
@@ -106,11 +108,24 @@ def _notes(flows: Mapping[str, Flow], about: Mapping[str, Any]) -> list[str]:
         *about.get("question_notes", ()),
         *about.get("family_notes", ()),
     ]
-    if network and network["family"] and not network["checkpoints"]:
-        rows.append(f"The network is the widest of a family of {len(network['family'])}, read over the same records.")
+    if network and network["family"]:
+        rows += _family_notes(network)
     if network and network["trained_on_the_spot"]:
         rows.append("The network was trained on the spot on data made for it: an illustration, not a finding.")
     return rows
+
+
+def _family_notes(network: Mapping[str, Any]) -> list[str]:
+    """Say which of a family the network is; of checkpoints that is said already."""
+    count, along = len(network["family"]), network["along"]
+    if along == CONTEXT.axis.name:
+        return [
+            f"The network was read at {count} lengths of context over the same passages, all else being of the "
+            "longest; a passage that is shorter is read alike at every length beyond its own."
+        ]
+    if along == TRAINING.axis.name:
+        return []
+    return [f"The network is the last of a family of {count} along {along}, read over the same records."]
 
 
 def _data_notes(data: Mapping[str, Any]) -> list[str]:

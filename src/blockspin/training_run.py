@@ -17,9 +17,9 @@ from blockspin.errors import BlockspinError
 from blockspin.family_run import PREVIOUS, WHOLE, FamilyRun, along_family
 from blockspin.flow import Flow
 from blockspin.geometry import Unordered
-from blockspin.material import Family
 from blockspin.measurement import Measurement
 from blockspin.network_study import NetworkStudy, slug
+from blockspin.networks import Family
 from blockspin.registry import member
 from blockspin.study import ensemble_of
 

@@ -1,4 +1,4 @@
-"""Family: networks along one axis (checkpoints of a training, widths of an architecture), and their flows."""
+"""Family: networks along one axis (checkpoints of a training, widths of an architecture, contexts), and their flows."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from blockspin.errors import CheckpointError
-from blockspin.flow import Axis, Flow, Scale
+from blockspin.errors import CheckpointError, ConfigError
+from blockspin.flow import Axis, Direction, Flow, Scale
 from blockspin.measurement import Measurement
 
+TAKEN = ("network", "untrained", "explicit", "exchanged", "training", "context", "data")
+"""Words that flows of a run are called by already."""
 Numbers = Mapping[str, Mapping[str, Measurement]]
 """What was measured at one network: {layer: {"observable/quantity": measurement}}."""
 
@@ -25,6 +27,20 @@ class Kinship:
 
     axis: Axis
     word: str
+
+    @classmethod
+    def along(cls, word: str) -> Kinship:
+        """Return the kinship of networks that differ in anything that a number says, by a word for it.
+
+        Args:
+            word: As depth, records (that they were trained on), sparsity.
+
+        Raises:
+            ConfigError: If it is no word of small letters, or stands for another flow of a run.
+        """
+        if not (word.isascii() and word.isalpha() and word.islower()) or word in TAKEN:
+            raise ConfigError("along", word, f"one word of small letters, as records, and none of {', '.join(TAKEN)}.")
+        return cls(Axis(word, "", Direction.UNKNOWN), word)
 
     def label(self, position: int) -> str:
         """Return the name of a network, for a person and for the folder of its states."""

@@ -35,8 +35,8 @@ def outputs_of(networks: Iterable[nn.Module], inputs: Tensor) -> Tensor:
         return torch.stack([network(inputs).to(torch.float64).reshape(len(inputs), -1) for network in networks])
 
 
-def networks_of(places: Sequence[str]) -> dict[int, str]:
-    """Return the networks of a family by their width, in its order. Nothing is opened.
+def networks_of(places: Sequence[str], word: str = WIDTH.word) -> dict[int, str]:
+    """Return the networks of a family by their width, or what else they differ in, in its order. Nothing is opened.
 
     The width is the last number in the name (``nets/width-64``, ``my.networks:width_64``), or stands before it
     (``512=EleutherAI/pythia-70m``).
@@ -44,16 +44,17 @@ def networks_of(places: Sequence[str]) -> dict[int, str]:
     Args:
         places: Networks one by one (folders that ``save_pretrained`` wrote, Hugging Face ids, package.module:factory),
             or patterns of folders.
+        word: What they differ in.
 
     Raises:
         CheckpointError: If fewer than two are found, two have the same width, or a name does not say it.
     """
     found: dict[int, str] = {}
-    for width, model in (pair for place in places for pair in _sized(place)):
+    for width, model in (pair for place in places for pair in _sized(place, word)):
         if width in found:
             raise CheckpointError(
-                f"{found[width]} and {model} are both of width {width}",
-                "Give one of each width, or say it before the name: 64=NAME.",
+                f"{found[width]} and {model} are both of {word} {width}",
+                f"Give one of each {word}, or say it before the name: 64=NAME.",
             )
         found[width] = model
     if len(found) < 2:
@@ -64,8 +65,8 @@ def networks_of(places: Sequence[str]) -> dict[int, str]:
     return dict(sorted(found.items()))
 
 
-def _sized(place: str) -> Iterator[tuple[int, str]]:
-    """Yield the width and the name of every network that is meant."""
+def _sized(place: str, word: str) -> Iterator[tuple[int, str]]:
+    """Yield the width, or what else is meant, and the name of every network that is meant."""
     head, sign, rest = place.partition("=")
     if sign and head.isdecimal():
         yield int(head), rest
@@ -77,8 +78,8 @@ def _sized(place: str) -> Iterator[tuple[int, str]]:
     for model in listed:
         name = model.rstrip("/").rpartition("/")[2].rpartition(":")[2]
         if NO_WIDTH.search(name):
-            raise CheckpointError(f"the last number of {name} is no width", f"Say it before the name: 512={model}.")
-        yield number_in(name, "units", "width-64, or say it before the name: 64=NAME"), model
+            raise CheckpointError(f"the last number of {name} is no {word}", f"Say it before the name: 512={model}.")
+        yield number_in(name, word, f"{word}-64, or say it before the name: 64=NAME"), model
 
 
 def width_flow(name: str, outputs: Mapping[int, Tensor], theory: Tensor | None = None) -> Flow:

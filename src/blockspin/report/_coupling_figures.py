@@ -18,11 +18,8 @@ from blockspin.report._nulls import traces
 NAMES = {
     "network": "over depth",
     "explicit": "under coarse-graining",
-    "training": "over training",
-    "width": "over width",
 }
-LOGARITHMIC = ("training", "width")
-"""Axes that are drawn so."""
+"""Flows in words; all others run over networks of a family, and along an axis that is drawn logarithmically."""
 STYLES = (("var:warn", "dot"), ("var:out", "dash"), ("var:in", "dashdot"))
 FEW = 4
 """Entries of one table of couplings that are drawn; all are in the table."""
@@ -31,7 +28,7 @@ Tables = Sequence[Mapping[str, Any]]
 
 def where(flow: str) -> str:
     """Return a flow in words."""
-    return NAMES.get(flow, flow)
+    return NAMES.get(flow, f"over {flow}")
 
 
 def names_of(table: Mapping[str, Any]) -> list[str]:
@@ -104,7 +101,7 @@ def _traces(table: Mapping[str, Any], name: str, score: Mapping[str, Any] | None
 def _places(table: Mapping[str, Any]) -> tuple[Mapping[str, Any], dict[str, float]]:
     """Return the axis of a table's scales, and where each of them stands on it."""
     labels, positions = [row["label"] for row in table["rows"]], [row["position"] for row in table["rows"]]
-    if table["axis"] not in LOGARITHMIC:
+    if table["flow"] in NAMES:
         along = {**ticks(positions, labels), "title": {"text": table["axis"]}}
         return along, dict(zip(labels, positions, strict=True))
     first = start(np.array([x for x in positions if x > 0]))
