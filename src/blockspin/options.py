@@ -40,7 +40,8 @@ def build(field: str, family: str, given: Mapping[str, Any], current: Any) -> An
         if key == "name":
             continue
         if key not in known:
-            raise ConfigError(f"{field}.{key}", value, f"the name of an option of {cls.name}. {nearest(key, known)}")
+            offer = nearest(key, known) if known else f"It has none; another one is named by {field}."
+            raise ConfigError(f"{field}.{key}", value, f"the name of an option of {cls.name}. {offer}")
         options[key] = _read(f"{field}.{key}", value, known[key])
     return cls(**options)
 
