@@ -23,7 +23,8 @@ from blockspin.couplings._spectral_mixture import (
 from blockspin.couplings.base import Coupling, Goodness
 from blockspin.ensemble import Batch, Ensemble, group_of
 from blockspin.errors import ConfigError, ConstantUnitsError, FitFailedError, TooFewSamplesError, check_between
-from blockspin.geometry import Grid
+from blockspin.geometry import Geometry, Grid
+from blockspin.law import Source
 from blockspin.measurement import Measurement
 from blockspin.observables.base import RowMonoid, State, kept_rows, merged_rows
 from blockspin.registry import register
@@ -126,6 +127,7 @@ class FieldMixture(Coupling):
     smooth = False
     units: ClassVar[Mapping[str, str]] = {"evidence": "nat", "share": "1", "ratio": "1", "contrast": "1"}
     left_out: ClassVar[tuple[str, ...]] = ("more than two fields", "interactions within a field", "amplitudes")
+    given: ClassVar[tuple[str, ...]] = ("frame",)
     noted: ClassVar[tuple[str, ...]] = ("evidence",)
     frame: SpectralFrame = fourier_frame(Grid((64,)), 48, 8)
     limit: int = 5000
@@ -135,12 +137,13 @@ class FieldMixture(Coupling):
             raise ConfigError("limit", self.limit, f"at least {LEAST} units.")
 
     @classmethod
-    def on(cls, geometry: Grid, *, modes: int = 48, shells: int = 8, limit: int = 5000) -> FieldMixture:
-        """Return the coupling on the longest waves of a periodic lattice.
+    def on(cls, source: Source | Geometry, *, modes: int = 48, shells: int = 8, limit: int = 5000) -> FieldMixture:
+        """Return the coupling on the longest waves of a periodic lattice, given itself or by a field on it.
 
         Raises:
-            GeometryError: If the lattice has edges.
+            GeometryError: If it is no periodic lattice.
         """
+        geometry = source if isinstance(source, Geometry) else source.geometry
         return cls(fourier_frame(geometry, modes, shells), limit)
 
     @classmethod

@@ -60,6 +60,7 @@ class Sectors(Coupling):
     source = "dempster1972"
     units: ClassVar[Mapping[str, str]] = {"within": "1", "cross": "1"}
     left_out: ClassVar[tuple[str, ...]] = ("couplings of three and more sites",)
+    given: ClassVar[tuple[str, ...]] = ("labels",)
     labels: tuple[int, ...] = (0, 1)
 
     def __post_init__(self):

@@ -140,7 +140,7 @@ def _plot(row: Mapping[str, Any]) -> Markup:
     unit = in_unit(next(iter(row["plateau"]["values"].values()))["unit"])
     layout = {"showlegend": False, "xaxis": {"title": {"text": f"{name}{unit}"}}}
     caption = (
-        f"Per {row['beta']['per']}, of order {row['beta']['order']}, over the range in which the coupling was measured; the "
-        "band holds 95 %. Couplings rise where beta is above zero."
+        f"Per {row['beta']['per']}, of order {row['beta']['order']}, over the range that was measured; "
+        "the band holds 95 %. Couplings rise where beta is above zero."
     )
     return figure(_title(row), traces, layout, caption)
