@@ -108,13 +108,15 @@ def _courses(by: Mapping[str, Ladder], found: Mapping[tuple[str, str], Sequence[
 def _plain(item: Course, kinds: Sequence[Sequence[Relevance]]) -> dict[str, Any]:
     still, beta = item.plateau, item.beta
     row: dict[str, Any] = {"couplings": list(item.names), "scales": list(item.labels), "kind": item.kind.value}
-    row |= {"statement": item.statement, "plateau": None, "beta": None, "fixed": None}
+    row |= {"statement": item.statement, "plateau": None, "beta": None, "fixed": None, "walking": None}
     if still is not None:
         values = {name: value.to_dict() for name, value in still.values.items()}
         row["plateau"] = {"values": values, "p_value": still.p_value}
     if beta is not None:
         about = {"order": beta.order, "per": beta.per, "p_value": beta.p_value, "orders_tried": beta.looks}
         row["beta"] = about | {"coarsening": beta.coarsening, "curve": _curve(beta)}
+    if item.walking is not None:
+        row["walking"] = {"verdict": item.walking.verdict.value, "statement": item.walking.statement}
     if item.fixed is not None:
         points = [_point(*each) for each in zip(item.bounded, item.rates, kinds, strict=True)]
         row["fixed"] = {"verdict": item.fixed.verdict.value, "points": points}

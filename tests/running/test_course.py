@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from planted import generator, running
+from planted import exact_flow, generator, running
 
 from blockspin.answer import Verdict
 from blockspin.flow import Axis
@@ -50,6 +50,13 @@ def test_what_grows_past_no_zero_has_no_fixed_point_in_range():
     assert found.fixed.verdict is Verdict.NO
     assert found.rates == ()
     assert found.statement.endswith("no fixed point in the measured range.")
+
+
+def test_what_walks_is_told():
+    g = exact_flow(np.array([-1.0]), 12, rate=lambda g: 0.05 + g**2)[:, 0]
+    found = course(noised(g), ["g"], generator=generator())
+    assert found.walking.verdict is Verdict.YES
+    assert found.statement.endswith("it walks.")
 
 
 def test_what_stays_is_told_with_where_it_is():

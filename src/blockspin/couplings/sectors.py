@@ -110,7 +110,9 @@ class Sectors(Coupling):
         if is_law(second):
             return Goodness("correlation across sectors", Measurement(score, 0.0))
         measured = Measurement(score, 1 / sqrt(n), "1", n, "held-out samples, sectors independent")
-        return Goodness("held-out correlation across sectors", measured, float(norm.sf(score * sqrt(n))))
+        return Goodness(
+            "held-out correlation across sectors, p if there were none", measured, float(norm.sf(score * sqrt(n)))
+        )
 
     def _check(self, matrix: Tensor) -> None:
         if len(matrix) != len(self.labels):

@@ -16,6 +16,7 @@ from blockspin.running.beta_function import BetaFunction, fit_beta
 from blockspin.running.fixed_points import GRID, FixedPoint, FixedPoints, fixed_points
 from blockspin.running.plateau import Plateau, plateau
 from blockspin.running.scaling import Exponent, Relevance, classified, stability
+from blockspin.running.walking import Walking, walking
 
 FEWEST = 3
 """Scales without which nothing is said: two points lie on some line, and whether they stay is the error's affair."""
@@ -44,6 +45,7 @@ class Course:
         beta: The beta function, where one describes them.
         fixed: Its fixed points within the measured range.
         rates: For every fixed point that is bounded, the eigenvalues there, largest first; none where complex.
+        walking: Whether one coupling runs slowly between two limits; None of several, or without a beta function.
     """
 
     names: tuple[str, ...]
@@ -54,6 +56,7 @@ class Course:
     beta: BetaFunction | None = None
     fixed: FixedPoints | None = None
     rates: tuple[tuple[Exponent, ...], ...] = ()
+    walking: Walking | None = None
 
     @property
     def bounded(self) -> tuple[FixedPoint, ...]:
@@ -99,7 +102,8 @@ def course(running: Running, names: Sequence[str], *, generator: torch.Generator
     except (BlockspinError, np.linalg.LinAlgError) as reason:
         return Course(*about, Kind.NO_BETA, f"{_listed(part.names)}: {reason}", still)
     rates = tuple(_rates(beta, point) for point in bounded_of(fixed))
-    return Course(*about, Kind.RUNS, _running(beta, fixed), still, beta, fixed, rates)
+    walks = walking(beta) if len(beta.names) == 1 else None
+    return Course(*about, Kind.RUNS, _running(beta, fixed, walks), still, beta, fixed, rates, walks)
 
 
 def relevances(courses: Sequence[Course], *, level: float = LEVEL) -> list[tuple[tuple[Relevance, ...], ...]]:
@@ -143,10 +147,11 @@ def _staying(still: Plateau, scales: int) -> str:
     )
 
 
-def _running(beta: BetaFunction, fixed: FixedPoints | None) -> str:
+def _running(beta: BetaFunction, fixed: FixedPoints | None, walks: Walking | None) -> str:
     head = f"runs by a beta function of order {beta.order} per {beta.per} (p = {beta.p_value:.2g})"
     if fixed is None:
         return f"{_listed(beta.names)}: {head}; fixed points of {len(beta.names)} couplings are not looked for."
     _, _, rest = fixed.statement.partition(": ")
     certain = " " if fixed.verdict is not Verdict.CANNOT_TELL else " cannot be told: "
-    return f"{_listed(beta.names)}: {head};{certain}{rest}."
+    slowly = f" {walks.statement}" if walks is not None and walks.verdict is Verdict.YES else ""
+    return f"{_listed(beta.names)}: {head};{certain}{rest}.{slowly}"
