@@ -14,6 +14,8 @@ from blockspin.couplings_folder import write_couplings
 from blockspin.course_run import write_courses
 from blockspin.errors import UnknownNameError
 from blockspin.flow import Axis, Direction, Flow, Scale
+from blockspin.report._folder import RunFolder
+from blockspin.report.running import section
 from blockspin.running.replicas import Replicas
 
 GROUPS, SIGMA = 20, 0.003
@@ -78,6 +80,18 @@ def test_the_command_tells_fixed_points_relevance_and_limits(folder, capsys):
     assert "How couplings run" in page
     assert "stays (shuffled)" in page
     assert "At infinite size" in page
+
+
+def test_a_damaged_file_is_a_note_in_the_report_and_names_in_it_are_text(folder):
+    hostile = "<script>alert(1)</script>"
+    content = write_courses(folder, flow="explicit")
+    path, run = folder / "running.json", RunFolder(folder)
+    path.write_text(json.dumps(content).replace("quartic", hostile), encoding="utf-8")
+    body = str(section(run).body)
+    assert hostile not in body
+    assert "&lt;script&gt;" in body
+    path.write_text('{"courses": []}', encoding="utf-8")
+    assert "left out" in str(section(run).body)
 
 
 def test_couplings_that_are_named_together_run_together(folder):

@@ -65,10 +65,14 @@ def section(run: RunFolder) -> Section | None:
     found = run.optional("running.json")
     if found is None:
         return None
+    return Section("How couplings run", panel("How couplings run", lambda: _body(found)))
+
+
+def _body(found: Mapping[str, Any]) -> Markup:
     own = [row for row in found["courses"] if not row["null_of"]]
     flows = dict.fromkeys(row["flow"] for row in own)
     limits = [_limit(row) for row in found["limits"] if not row["null_of"]]
-    body = fill(
+    return fill(
         BODY,
         together=found["together"],
         plots=[panel(_title(row), lambda row=row: _plot(row)) for row in own if (row["beta"] or {}).get("curve")],  # type: ignore[misc]
@@ -77,7 +81,6 @@ def section(run: RunFolder) -> Section | None:
         level=f"{100 * max((row['level'] for row in limits if row['limit']), default=LEVEL):.0f}",
         axes=list(dict.fromkeys(row["axis"] for row in limits)),
     )
-    return Section("How couplings run", body)
 
 
 def _row(row: Mapping[str, Any], everything: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
