@@ -155,8 +155,8 @@ def together(
     if not groups:
         reasons = list(dict.fromkeys(row.reason for row in rows if row.reason))
         more = f", and {len(reasons) - 1} more reasons" if len(reasons) > 1 else ""
-        what = f"no coupling exists at any of {len(rows)} scales ({''.join(reasons[:1]).rstrip('.')}{more})"
-        raise ShapeError(what, "Look at other scales.")
+        why = f" ({reasons[0].rstrip('.')}{more})" if reasons else ""  # a theory may find nothing to have couplings of
+        raise ShapeError(f"no coupling exists at any of {len(rows)} scales{why}", "Look at other scales.")
     if len(groups) != 1:
         raise ShapeError(f"couplings of {sorted(groups)} groups", "Measure every scale over the same groups.")
     (count,) = groups
