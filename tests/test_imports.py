@@ -55,7 +55,7 @@ DRIVERS = {
     *("gallery", "summary", "progress", "run_folder"),
     *("budget", "memory", "divided", "sweep", "ruler", "contents", "training_run", "targets"),
     *("family_run", "loss_run"),
-    *("couplings_run", "couplings_measured", "couplings_nulls", "couplings_folder", "prediction_run"),
+    *("couplings_run", "couplings_measured", "couplings_nulls", "couplings_folder", "prediction_run", "course_run"),
 }
 """What carries out a run: nobody else imports it."""
 LOOK_UP = {"tethers", "cli"}

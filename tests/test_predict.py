@@ -99,6 +99,9 @@ def test_what_predictions_were_made_from_must_not_change(folder):
 def test_mistakes_are_refused_by_name(folder, tmp_path):
     with pytest.raises(UnknownNameError, match="no scale named 'nine'"):
         write_predictions(folder, ["nine"])
+    with pytest.raises(UnknownNameError, match="no scale named '44'") as refusal:
+        write_predictions(folder, ["4", "44"])  # one of several
+    assert str(refusal.value).count("4,") <= 1  # not once more for every null flow
     with pytest.raises(UnknownNameError, match="flow"):
         write_predictions(folder, flow="sideways")
     with pytest.raises(TooFewSamplesError, match="Hold out fewer"):
@@ -107,8 +110,12 @@ def test_mistakes_are_refused_by_name(folder, tmp_path):
         write_scores(folder)
     with pytest.raises(RunFolderError, match="holds no couplings"):
         write_predictions(tmp_path)
+    with pytest.raises(RunFolderError, match="there is no folder"):
+        write_predictions(tmp_path / "nowhere")
     with pytest.raises(ConfigError, match="nothing beside score"):
         command(folder, held_out=["4"], score=True)
+    with pytest.raises(ConfigError, match=r"level.*nothing beside score"):
+        command(folder, level=0.5, score=True)
     with pytest.raises(ConfigError, match="level"):
         command(folder, level=1.5)
     assert not (folder / "predictions.json").exists()

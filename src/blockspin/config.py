@@ -90,7 +90,9 @@ class RunConfig:
     )
     layers: tuple[str, ...] = option((), "Module paths or globs; blank for the stream after attentions and MLPs.")
     couplings: tuple[str, ...] = option(
-        (), "Couplings that are measured along the flows and predicted; blank for those that suit, off for none."
+        (),
+        "Couplings that are measured along the flows and predicted, options as sectors:labels=[0, 0, 1]; blank for "
+        "those that suit, off for none.",
     )
     nulls: tuple[str, ...] = option(
         (),

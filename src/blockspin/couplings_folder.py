@@ -116,6 +116,8 @@ def ladders(folder: Path) -> list[Ladder]:
     Raises:
         RunFolderError: If it holds none.
     """
+    if not folder.is_dir():
+        raise RunFolderError(f"there is no folder {folder}", "Give the folder of a finished run.")
     if not (folder / FOLDER / "index.json").is_file():
         raise RunFolderError(f"{folder} holds no couplings", "Give a finished run that did not leave them off.")
     found = []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -13,9 +15,9 @@ from blockspin.capture.loss import LOSS
 from blockspin.config import RunConfig
 from blockspin.couplings_folder import Rows
 from blockspin.ensemble import Ensemble, group_of
-from blockspin.errors import BlockspinError, UnknownNameError
+from blockspin.errors import BlockspinError, ConfigError, UnknownNameError, nearest
 from blockspin.flows.rescaling import unit_variance
-from blockspin.geometry import Unordered
+from blockspin.geometry import Geometry, Unordered
 from blockspin.material import OFF
 from blockspin.observables.base import Estimator, Monoid, State, accumulate
 from blockspin.registry import member, members
@@ -27,6 +29,8 @@ SUITED = ("gaussian-precision", "kernel-exponent", "effective-action")
 """Couplings of one real field that need no choice; those of them that are registered are measured by default."""
 UNSIGNED = {"effective-action": {"operators": ("mass", "quartic", "product")}}
 """Options on unordered sites, whose frame are principal modes: their signs mean nothing, and would run at random."""
+OURS = {"geometry", "frame", "filters", "kernel", "source", "options", "cls"}
+"""What a theory makes of the field, or is a table of numbers: none of it can be written as an option."""
 OBSERVED = ("participation-ratio", "cumulants")
 """Observables that are predicted like couplings, but make no assumption that could fail."""
 PLAIN = (*OBSERVED, LOSS)
@@ -44,14 +48,41 @@ def chosen_couplings(config: RunConfig) -> tuple[str, ...]:
 
     Raises:
         UnknownNameError: If one is not registered.
+        ConfigError: If one stands twice or beside off, or is given options that it has not.
     """
+    return tuple(_asked(config))
+
+
+def _asked(config: RunConfig) -> dict[str, dict[str, Any]]:
+    """Return the options of the couplings that a configuration asks for, "NAME" or "NAME:OPTION=VALUE,...", by name."""
     known = members("couplings")
-    for name in config.couplings:
+    found: dict[str, dict[str, Any]] = {}
+    for text in config.couplings or [name for name in SUITED if name in known]:
+        name, _, options = text.partition(":")
         if name not in known and name != OFF:
             raise UnknownNameError("coupling", name, [*known, OFF])
-    if OFF in config.couplings:
-        return ()
-    return config.couplings or tuple(name for name in SUITED if name in known)
+        if name in found or (OFF in (name, *found) and len(config.couplings) > 1):
+            raise ConfigError("couplings", text, f"every coupling once, and {OFF} alone.")
+        found[name] = {} if name == OFF else _options(name, options)
+    return {} if OFF in found else found
+
+
+def _options(name: str, text: str) -> dict[str, Any]:
+    """Read options as TOML does; those that a theory makes of the field itself (its geometry, a frame) are none."""
+    cls = member("couplings", name)
+    try:
+        given = tomllib.loads(f"options = {{{text}}}")["options"]
+    except tomllib.TOMLDecodeError:
+        accepted = f"options as {name}:reach=2,labels=[0, 0, 1], values as in TOML."
+        raise ConfigError("couplings", f"{name}:{text}", accepted) from None
+    makers = getattr(cls, "on", None)
+    takes = {item.name for item in fields(cls)} | (set(signature(makers).parameters) if makers else set())
+    for key, value in given.items():
+        if key not in takes - OURS:
+            known = sorted(takes - OURS)
+            raise ConfigError("couplings", f"{name}:{key}", f"an option of {name}. {nearest(key, known)}")
+        given[key] = tuple(value) if isinstance(value, list) else value
+    return given
 
 
 def measured(study: Study, names: Sequence[str], ensemble: Ensemble, slicing: Slicing) -> Rows:
@@ -65,7 +96,8 @@ def measured(study: Study, names: Sequence[str], ensemble: Ensemble, slicing: Sl
     except BlockspinError as refusal:
         return {(name, WHOLE): Replicas(reason=str(refusal)) for name in names}
     group = group_of(field.units, study.config.groups, chain=field.chain)
-    estimators = {name: suited(name, field) for name in names}
+    options = _asked(study.config)
+    estimators = {name: suited(name, field, options.get(name)) for name in names}
     observed = {name: member("observables", name)() for name in OBSERVED}
     found = {}
     for part, mask in slicing(study, field, group).items():
@@ -75,31 +107,53 @@ def measured(study: Study, names: Sequence[str], ensemble: Ensemble, slicing: Sl
     return found
 
 
-def suited(name: str, field: Ensemble) -> Estimator | str:
+def suited(name: str, field: Ensemble, options: Mapping[str, Any] | None = None) -> Estimator | str:
     """Return a coupling suited to a field, or why there is none.
 
     A theory that says how it is made for a field (``on``) is asked; one that takes a geometry gets the field's, where
-    sites have distances; others are made as they are.
+    sites have distances, and one that takes the number of sites gets that. One that must be told what the field is
+    (``given``) is not made without.
+
+    Args:
+        name: Of the coupling.
+        field: What it is to be measured on.
+        options: Those that were asked for.
     """
-    cls = member("couplings", name)
+    cls, given = member("couplings", name), dict(options or {})
     takes, on = {item.name for item in fields(cls)}, getattr(cls, "on", None)
     try:
         if on is not None:
             unordered = isinstance(field.geometry, Unordered)
-            return on(field, **(UNSIGNED.get(name, {}) if unordered else {}))
+            return on(field, **{**(UNSIGNED.get(name, {}) if unordered else {}), **given})
+        facts = {"sites": field.values[0].numel(), "geometry": _with_distances(field)}
+        given |= {key: fact for key, fact in facts.items() if key in takes and fact is not None and key not in given}
+        if lacks := [key for key in cls.given if key not in given]:
+            return _needs(name, lacks)
+        return cls(**given)
     except BlockspinError as reason:
         return str(reason)
-    try:
-        if "geometry" in takes and field.values.shape[2] == 1:
-            r = field.geometry.distances()
-            if bool((r[~torch.eye(len(r), dtype=torch.bool)].isfinite()).any()):
-                return cls(geometry=field.geometry)
-    except BlockspinError:
-        pass  # sites have no distance
-    try:
-        return cls()
-    except (BlockspinError, TypeError) as reason:
+    except TypeError as reason:
         return f"{name} needs options of its own ({reason})"
+
+
+def _with_distances(field: Ensemble) -> Geometry | None:
+    """Return the geometry of a field of one component whose sites have distances."""
+    try:
+        r = field.geometry.distances()
+    except BlockspinError:
+        return None
+    between = bool((r[~torch.eye(len(r), dtype=torch.bool)].isfinite()).any())
+    return field.geometry if between and field.values.shape[2] == 1 else None
+
+
+def _needs(name: str, lacks: Sequence[str]) -> str:
+    """Say what a theory must be told, and how."""
+    if lacks == ["geometry"]:
+        return f"{name} is of sites with distances and one component. Read the data so, or take another theory."
+    if OURS & set(lacks):
+        return f"{name} must be made with a {' and a '.join(lacks)} of other samples, which is done in Python alone"
+    shown = ",".join(f"{key}=..." for key in lacks)
+    return f"{name} must be told the {' and '.join(lacks)} of this field. Give --couplings {name}:{shown}"
 
 
 @dataclass(frozen=True, eq=False)

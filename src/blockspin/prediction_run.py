@@ -45,7 +45,7 @@ def write_predictions(
 
     Raises:
         RunFolderError: If there are predictions already, or the folder holds no couplings.
-        UnknownNameError: If no flow has a scale of a label.
+        UnknownNameError: If no flow has a scale of a label, be it one of several.
         TooFewSamplesError: If no flow has enough accessible scales.
     """
     place = folder / PREDICTIONS
@@ -56,6 +56,10 @@ def write_predictions(
     known = [ladder for ladder in ladders(folder) if flow in ("", ladder.slug, ladder.null_of)]
     if not known:
         raise UnknownNameError("flow", flow, [ladder.slug for ladder in ladders(folder)])
+    names = list(dict.fromkeys(label for ladder in known for label in ladder.labels))
+    for label in held_out:
+        if label not in names:
+            raise UnknownNameError("scale", label, names)
     rows, read, held = [], dict[str, str](), {}
     for ladder, scales in _held_out_of(known, held_out):
         accessible = [s for s in range(len(ladder.labels)) if s not in scales]
@@ -65,7 +69,7 @@ def write_predictions(
         read |= ladder.hashes(accessible)
         held[ladder.slug] = {ladder.labels[s]: str(ladder.path(s).relative_to(folder)) for s in scales}
     if not rows:
-        raise _nothing(known, held_out)
+        raise _nothing(known)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     content = {"format": 1, "blockspin": __version__, "written": now, "level": level}
     content |= {"read": read, "held_out": held, "predictions": rows}
@@ -165,11 +169,7 @@ def _held_out(ladder: Ladder, labels: Sequence[str]) -> list[int]:
     return list(range(len(ladder.labels) - count, len(ladder.labels)))
 
 
-def _nothing(known: Sequence[Ladder], labels: Sequence[str]) -> BlockspinError:
-    names = [label for ladder in known for label in ladder.labels]
-    for label in labels:
-        if label not in names:
-            return UnknownNameError("scale", label, names)
+def _nothing(known: Sequence[Ladder]) -> BlockspinError:
     lengths = {ladder.slug: len(ladder.labels) for ladder in known}
     return TooFewSamplesError(
         f"no flow has {FEWEST} accessible scales beside what is held out (scales: {lengths})", "Hold out fewer."

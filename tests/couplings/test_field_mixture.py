@@ -1,5 +1,7 @@
 """One field or two: two are found with their spectra, one is not called two whatever its amplitudes."""
 
+from math import log
+
 import pytest
 import torch
 
@@ -130,6 +132,25 @@ def test_principal_modes_serve_where_there_is_no_lattice():
     assert float(found["share"]) == pytest.approx(0.5, abs=0.1)
     fit, measured = one_field(0, 1200).halves()
     assert set(evaluate(FieldMixture.in_modes_of(fit), measured)) == {"evidence"}
+
+
+def unordered(field):
+    return field.with_values(field.values, Unordered(64))
+
+
+def test_a_field_without_a_lattice_gives_half_of_its_units_for_the_modes():
+    field = unordered(MIXTURE().sample(1200, generator=seeded(0)))
+    coupling = FieldMixture.on(field)
+    state = accumulate(coupling.monoid, field)
+    assert 400 < len(state["ids"]) < 800
+    assert not set(state["units"].tolist()) & coupling.frame.seen
+    assert float(coupling.value(state)["share"]) == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.slow
+def test_one_field_without_a_lattice_is_called_two_no_more_often_than_the_level():
+    fields = (unordered(one_field(seed, 600)) for seed in range(200))
+    assert sum(float(evaluate(FieldMixture.on(f), f)["evidence"]) > log(20) for f in fields) <= 18
 
 
 def test_waves_of_a_square_lattice():

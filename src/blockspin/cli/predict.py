@@ -15,7 +15,7 @@ def command(
     *,
     held_out: Annotated[list[str] | None, Parameter(negative_iterable="")] = None,
     flow: str = "",
-    level: float = 0.9,
+    level: float | None = None,
     score: Annotated[bool, Parameter(negative="")] = False,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> int:
@@ -27,27 +27,26 @@ def command(
         place: A run folder, or a TOML file that is carried out first.
         held_out: Labels of the scales, as in the report; by default the last third, of levels the finest.
         flow: The one flow to predict along: network, explicit, training or width; by default all that the run has.
-        level: Of the intervals.
+        level: Of the intervals, by default 0.9.
         score: Open the held-out files and hold the predictions that were written against them.
         as_json: Print JSON instead of a table.
     """
     from blockspin.errors import ConfigError, check_between
-    from blockspin.prediction_run import write_predictions, write_scores
+    from blockspin.prediction_run import LEVEL, write_predictions, write_scores
     from blockspin.report.page import write_report
 
-    check_between("level", level, 0, 1)
-    if score and (held_out or flow):
-        chosen = "held_out" if held_out else "flow"
-        raise ConfigError(
-            chosen, held_out or flow, "nothing beside score: what predictions were written for is scored."
-        )
+    if level is not None:
+        check_between("level", level, 0, 1)
+    for name, given in {"held_out": held_out, "flow": flow, "level": level}.items():
+        if score and given:
+            raise ConfigError(name, given, "nothing beside score: what predictions were written for is scored.")
     if score:
         found = write_scores(place)
         write_report(place)
         print(json.dumps(found, indent=1, ensure_ascii=False) if as_json else _scores(found))
         return 0
     folder = _carried_out(place) if place.is_file() else place
-    found = write_predictions(folder, held_out or (), flow, level)
+    found = write_predictions(folder, held_out or (), flow, LEVEL if level is None else level)
     print(json.dumps(found, indent=1, ensure_ascii=False) if as_json else _predictions(found))
     print(folder / "predictions.json")
     return 0

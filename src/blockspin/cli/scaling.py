@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from blockspin.errors import ConfigError, TooFewSamplesError
+from blockspin.cli._csv import numbers_in
+from blockspin.errors import TooFewSamplesError
 
 if TYPE_CHECKING:
     from blockspin.couplings.scaling_law import HeldOut, ScalingLaw
@@ -94,16 +94,8 @@ def losses_in(table: Path, size: str, loss: str) -> dict[float, list[float]]:
         ConfigError: If it cannot be read, lacks a column, or holds what is no number.
     """
     found: dict[float, list[float]] = {}
-    try:
-        with table.open(encoding="utf-8", newline="") as file:
-            rows = csv.DictReader(file)
-            missing = {size, loss} - set(rows.fieldnames or ())
-            if missing:
-                raise ConfigError("table", str(table), f"a CSV file with the columns {size} and {loss} in its header.")
-            for row in rows:
-                found.setdefault(float(row[size]), []).append(float(row[loss]))
-    except (OSError, ValueError, TypeError, csv.Error) as reason:
-        raise ConfigError("table", str(table), f"a readable CSV file of numbers ({reason}).") from None
+    for at, value in numbers_in(table, (size, loss)):
+        found.setdefault(at, []).append(value)
     return found
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from blockspin.couplings._frame import Frame
 from blockspin.couplings._spectral_mixture import Modes
-from blockspin.ensemble import Ensemble
+from blockspin.ensemble import Ensemble, group_of
 from blockspin.errors import ConstantUnitsError, GeometryError, ShapeError, TooFewSamplesError
 from blockspin.geometry import Geometry, Grid
 
 PER_MODE = 10
 """Samples for each mode that a fitted frame needs: with fewer its modes are mixed up by noise."""
+STRETCHES = 40
+"""Every second of so many parts of the units is looked at for a frame: of a chain, two to each of the usual groups."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class FourierFrame:
         shells: Most shells, of equal width in the logarithm of the wave number.
     """
 
+    seen: ClassVar[frozenset[int]] = frozenset()
+    """Units that the modes were chosen on: none."""
     lattice: Grid
     count: int
     shells: int
@@ -70,11 +75,13 @@ class FittedFrame:
         frame: All modes of those samples.
         count: How many of them, at most its rank.
         shells: Most shells, of equal width in the logarithm of the rank.
+        seen: Units of those samples, which are passed by where they come up again.
     """
 
     frame: Frame
     count: int
     shells: int
+    seen: frozenset[int] = frozenset()
 
     @property
     def sites(self) -> int:
@@ -106,6 +113,20 @@ def fourier_frame(geometry: Geometry, count: int, shells: int) -> FourierFrame:
             "Fit the frame on the other half of the samples: FieldMixture.in_modes_of(fit_half).",
         )
     return FourierFrame(geometry, count, shells)
+
+
+def frame_of_half(source: Ensemble, count: int, shells: int) -> FittedFrame:
+    """Return the leading principal modes of half of the units of some samples, which are then not measured.
+
+    There are at most ``count`` of them, and a tenth as many as samples.
+
+    Raises:
+        TooFewSamplesError: If there are too few samples for two modes.
+        ConstantUnitsError: If fewer than two directions vary.
+    """
+    half = source.select(group_of(source.units, STRETCHES, chain=source.chain, salt=17) % 2 == 0)
+    found = fitted_frame(half, min(count, max(2, len(half) // PER_MODE)), shells)
+    return replace(found, seen=frozenset(half.units.tolist()))
 
 
 def fitted_frame(fit_half: Ensemble, count: int, shells: int) -> FittedFrame:

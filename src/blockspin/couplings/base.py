@@ -63,8 +63,15 @@ class Coupling(Estimator):
     noted: ClassVar[tuple[str, ...]] = ()
     """Quantities of ``value`` that are notes (ranks, conditioning) and not couplings."""
 
+    given: ClassVar[tuple[str, ...]] = ()
+    """Options that say what the field is and cannot be guessed: their defaults are examples, and suit nobody's data."""
+
     remedy: ClassVar[str] = ""
     """Name of the coupling to try where this theory fails, if there is one that assumes less."""
+
+    def remarks(self, state: State) -> Mapping[str, float]:
+        """Return what is counted and not measured, by name, to be shown beside the fit: nothing by default."""
+        return {}
 
     @abc.abstractmethod
     def goodness(self, fitted: State, held_out: State) -> Goodness:

@@ -64,6 +64,7 @@ class BinaryAction(Coupling):
     source = "besag1975"
     units: ClassVar[Mapping[str, str]] = {"field": "1", "pair": "1", "four": "1"}
     left_out: ClassVar[tuple[str, ...]] = ("couplings of longer range or of more spins than those given",)
+    given: ClassVar[tuple[str, ...]] = ("geometry",)
     geometry: Geometry = Grid((32, 32))
     reach: int = 1
     directed: bool = False

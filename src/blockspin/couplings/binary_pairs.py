@@ -50,6 +50,7 @@ class BinaryPairs(Coupling):
     source = "besag1975"
     units: ClassVar[Mapping[str, str]] = {"field": "1", "pair": "1"}
     left_out: ClassVar[tuple[str, ...]] = ("pairs that are not given", "couplings of three and more units")
+    given: ClassVar[tuple[str, ...]] = ("sites", "pairs")
     sites: int = 2
     pairs: tuple[tuple[int, int], ...] = ((0, 1),)
 

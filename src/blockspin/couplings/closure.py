@@ -79,6 +79,7 @@ class Closure(Coupling):
         "memory of the groups beyond the past",
         "what symbols tell beyond the groups",
     )
+    given: ClassVar[tuple[str, ...]] = ("groups",)
     groups: tuple[int, ...] = (0, 1)
     past: int = 1
     level: float = 0.001

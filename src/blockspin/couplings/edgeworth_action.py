@@ -110,6 +110,8 @@ class EdgeworthAction(Coupling):
     modes: int = 4
 
     def __post_init__(self):
+        if isinstance(self.geometry, Unordered):  # principal coordinates are pure numbers
+            object.__setattr__(self, "units", dict.fromkeys(type(self).units, "1"))
         if self.reach < 0:
             raise ConfigError("reach", self.reach, "an integer of at least 0.")
         if isinstance(self.geometry, Unordered) and not 1 <= self.modes <= self.frame.rank:
@@ -120,7 +122,8 @@ class EdgeworthAction(Coupling):
     @classmethod
     def on(cls, source: Source, **options: Any) -> EdgeworthAction:
         """Return the coupling for a field, with mean and covariance of these samples: give it the fit half."""
-        return cls(**{"geometry": source.geometry, "frame": Frame.of(source), **options})
+        frame = Frame.of(source)
+        return cls(**{"geometry": source.geometry, "frame": frame, "modes": min(4, frame.rank), **options})
 
     @property
     def monoid(self) -> DualSums:
@@ -217,6 +220,7 @@ class ActionDifference(Estimator):
     edgeworth: EdgeworthAction
 
     def __post_init__(self):
+        object.__setattr__(self, "units", {"quartic": self.edgeworth.units["quartic"]})
         if "quartic" not in self.action.operators or self.action.geometry != self.edgeworth.geometry:
             raise ConfigError("action", self.action, "an action with a quartic coupling on the geometry of the other.")
         if isinstance(self.action.geometry, Unordered) and self.action.modes != self.edgeworth.modes:

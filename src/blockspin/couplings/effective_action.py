@@ -19,12 +19,16 @@ from blockspin.couplings._score_fit import Solution, averages, objectives, padde
 from blockspin.couplings._score_law import score_sums_of_law
 from blockspin.couplings._score_sums import ScoreSums
 from blockspin.couplings.base import Coupling, Goodness
+from blockspin.couplings.nested import nested_models
 from blockspin.errors import ConfigError, GeometryError
 from blockspin.geometry import Geometry, Unordered
 from blockspin.law import GaussianLaw, Source
 from blockspin.measurement import Measurement
 from blockspin.observables.base import State
 from blockspin.registry import register
+
+MODES = 4
+"""Principal coordinates on unordered sites, where the field has as many."""
 
 
 @register
@@ -99,13 +103,15 @@ class EffectiveAction(Coupling):
     operators: tuple[str, ...] = ("mass", "gradient", "quartic")
     tested: tuple[str, ...] = ("sextic",)
     frame: Frame | None = None
-    modes: int = 4
+    modes: int = MODES
     ridge: float = 1e-8
     about_mean: bool = False
 
     def __post_init__(self):
         for field in ("operators", "tested"):
             object.__setattr__(self, field, tuple(getattr(self, field)))
+        if isinstance(self.geometry, Unordered):  # principal coordinates are pure numbers
+            object.__setattr__(self, "units", dict.fromkeys(type(self).units, "1"))
         if not self.operators:
             raise ConfigError("operators", self.operators, "at least one operator.")
         if not 0 < self.ridge < 1e-2:
@@ -122,13 +128,16 @@ class EffectiveAction(Coupling):
 
         Args:
             source: Samples of the field, or its law.
-            options: The others; ``operators`` and ``tested`` are chosen by the geometry unless given.
+            options: The others; ``operators`` is chosen by the geometry, and ``modes`` are at most as many as the field
+                has, unless given.
         """
         if isinstance(source.geometry, Unordered):
             chosen: dict[str, Any] = {"operators": ("linear", "mass", "pair", "cubic", "skew", "quartic", "product")}
         else:
             chosen = {"operators": ("mass", "gradient", "quartic")}
-        return cls(**{"geometry": source.geometry, "frame": Frame.of(source), **chosen, **options})
+        frame = Frame.of(source)
+        modes = min(MODES, frame.rank)  # coarse levels have fewer: theirs are the leading ones of the finer
+        return cls(**{"geometry": source.geometry, "frame": frame, "modes": modes, **chosen, **options})
 
     @cached_property
     def _basis(self) -> LatticeBasis | ModeBasis:
@@ -199,6 +208,17 @@ class EffectiveAction(Coupling):
     def check(self, state: State) -> None:
         """Raise where these samples do not suffice for score matching, or do not allow it (see ``value``)."""
         refuse_unsuited(state, self.geometry.sites)
+
+    def remarks(self, state: State) -> dict[str, float]:
+        """Return how many couplings are needed, of how many, and how many directions of them are sloppy.
+
+        Raises:
+            TooFewSamplesError: As ``nested_models``.
+            FitFailedError: As ``nested_models``.
+        """
+        found = nested_models(self, state)
+        needed = {"couplings needed": found.counts[found.needed - 1], "of": found.counts[-1]}
+        return {**needed, "sloppy directions": found.sloppy}
 
     def objective(self, fitted: State, held_out: State) -> Measurement:
         r"""Return :math:`\langle |\nabla S|^2 / 2 - \Delta S \rangle` of held-out samples under the fitted action S.

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from blockspin.answer import Verdict
-from blockspin.couplings._spectral_frames import SpectralFrame, check_fits, fitted_frame, fourier_frame
+from blockspin.couplings._spectral_frames import SpectralFrame, check_fits, fitted_frame, fourier_frame, frame_of_half
 from blockspin.couplings._spectral_mixture import (
     Modes,
     log_density,
@@ -23,7 +23,7 @@ from blockspin.couplings._spectral_mixture import (
 from blockspin.couplings.base import Coupling, Goodness
 from blockspin.ensemble import Batch, Ensemble, group_of
 from blockspin.errors import ConfigError, ConstantUnitsError, FitFailedError, TooFewSamplesError, check_between
-from blockspin.geometry import Grid
+from blockspin.geometry import Geometry, Grid
 from blockspin.measurement import Measurement
 from blockspin.observables.base import RowMonoid, State, kept_rows, merged_rows
 from blockspin.registry import register
@@ -60,6 +60,12 @@ class ModePowers(RowMonoid):
         check_fits(flat, self.frame)
         rows = {"ids": batch.ids, "units": batch.units, "powers": self.frame.powers(flat)}
         return kept_rows(rows, self.limit)
+
+    def add(self, state: State, *batches: Batch) -> State:
+        """Add one batch, the units passed by that the frame was chosen on."""
+        (batch,) = batches
+        seen = torch.tensor(sorted(self.frame.seen), dtype=torch.int64)
+        return super().add(state, batch.select(~torch.isin(batch.units, seen)) if len(seen) else batch)
 
     def joined(self, first: State, second: State) -> State:
         """Join two parts."""
@@ -135,13 +141,19 @@ class FieldMixture(Coupling):
             raise ConfigError("limit", self.limit, f"at least {LEAST} units.")
 
     @classmethod
-    def on(cls, geometry: Grid, *, modes: int = 48, shells: int = 8, limit: int = 5000) -> FieldMixture:
-        """Return the coupling on the longest waves of a periodic lattice.
+    def on(cls, source: Ensemble | Geometry, *, modes: int = 48, shells: int = 8, limit: int = 5000) -> FieldMixture:
+        """Return the coupling on the longest waves of a periodic lattice, given itself or by a field on it.
+
+        Samples of a field without a lattice have principal modes: those of half of its units, which are not measured.
 
         Raises:
-            GeometryError: If the lattice has edges.
+            GeometryError: If a geometry is given that is no periodic lattice.
+            TooFewSamplesError: If a field has too few samples for two modes.
         """
-        return cls(fourier_frame(geometry, modes, shells), limit)
+        geometry = source if isinstance(source, Geometry) else source.geometry
+        if isinstance(source, Geometry) or (isinstance(geometry, Grid) and geometry.periodic):
+            return cls(fourier_frame(geometry, modes, shells), limit)
+        return cls(frame_of_half(source, modes, shells), limit)
 
     @classmethod
     def in_modes_of(cls, fit_half: Ensemble, *, modes: int = 32, shells: int = 5, limit: int = 5000) -> FieldMixture:

@@ -88,6 +88,7 @@ class LayerKernel(Coupling):
         "correlations between weights, or of weights with features",
         "skip connections",
     )
+    given: ClassVar[tuple[str, ...]] = ("kernel",)
     kernel: Tensor = field(default_factory=lambda: torch.eye(2, dtype=torch.float64), repr=False)
     activation: str = "tanh"
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from blockspin.couplings._score_fit import FEWEST, objectives, padded, wald_p_value
-from blockspin.couplings.effective_action import EffectiveAction
 from blockspin.errors import TooFewSamplesError
 from blockspin.measurement import Measurement
 from blockspin.observables.base import State
+
+if TYPE_CHECKING:
+    from blockspin.couplings.effective_action import EffectiveAction
 
 SLOPPY = 1e-3
 """Share of the largest eigenvalue below which a direction is sloppy: couplings move thirty times as far there."""

@@ -125,6 +125,7 @@ class PairingExponents(Coupling):
     source = "meshulam2019"
     units: ClassVar[Mapping[str, str]] = dict.fromkeys(("alpha", "beta", "mu", "mu_spread", "slopes", "curvature"), "1")
     left_out: ClassVar[tuple[str, ...]] = ("crossover between power laws", "latent drivers", "finite size")
+    given: ClassVar[tuple[str, ...]] = ("clusters",)
     noted: ClassVar[tuple[str, ...]] = ("slopes", "curvature", "mu_spread")
     clusters: Clusters = ((0, 1, 2, 3),)
     smallest: int = 1

@@ -60,6 +60,7 @@ class Sectors(Coupling):
     source = "dempster1972"
     units: ClassVar[Mapping[str, str]] = {"within": "1", "cross": "1"}
     left_out: ClassVar[tuple[str, ...]] = ("couplings of three and more sites",)
+    given: ClassVar[tuple[str, ...]] = ("labels",)
     labels: tuple[int, ...] = (0, 1)
 
     def __post_init__(self):
@@ -109,7 +110,9 @@ class Sectors(Coupling):
         if is_law(second):
             return Goodness("correlation across sectors", Measurement(score, 0.0))
         measured = Measurement(score, 1 / sqrt(n), "1", n, "held-out samples, sectors independent")
-        return Goodness("held-out correlation across sectors", measured, float(norm.sf(score * sqrt(n))))
+        return Goodness(
+            "held-out correlation across sectors, p if there were none", measured, float(norm.sf(score * sqrt(n)))
+        )
 
     def _check(self, matrix: Tensor) -> None:
         if len(matrix) != len(self.labels):

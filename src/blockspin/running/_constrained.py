@@ -120,8 +120,9 @@ def _estimator(V: np.ndarray, F: np.ndarray) -> tuple[np.ndarray | None, np.ndar
     if not (np.isfinite(V).all() and (root > 0).all()):
         return None, V
     weight = np.linalg.inv(V / root[..., :, None] / root[..., None, :]) / root[..., :, None] / root[..., None, :]
-    scale = np.sqrt(np.einsum("...ap,...ab,...bp->...p", F, weight, F))
-    if not (scale > 0).all():
+    squares = np.einsum("...ap,...ab,...bp->...p", F, weight, F)
+    scale = np.sqrt(squares.clip(0))
+    if not (squares > 0).all():  # below it where V is singular to rounding
         return None, weight
     unit = F / scale[..., None, :]
     normal = np.swapaxes(unit, -1, -2) @ weight @ unit

@@ -14,6 +14,7 @@ from blockspin.running._constrained import Constraints, Solution, solve
 from blockspin.running._polynomial import Basis, flowed
 from blockspin.running._trajectories import Trajectories, inside, trajectories
 from blockspin.running.base import Running
+from blockspin.running.plateau import fit_constant
 
 MOST = 4
 """Largest order that is tried where none is given."""
@@ -140,7 +141,7 @@ def fit_beta(
         (1, [2.0])
     """
     data = trajectories(runs, names)
-    still = _fit_constant(data, generator)
+    still = fit_constant(data, generator)
     if still is not None and still.p_value >= level:
         raise FitFailedError(
             f"{', '.join(data.names)} do not run: constant within their errors (p = {still.p_value:.3g})",
@@ -205,17 +206,3 @@ def _flow_constraints(data: Trajectories, basis: Basis) -> Constraints:
         return (g[data.before + 1] - after).ravel(), J.reshape(-1, P * K), -by_theta.reshape(-1, theta.size)
 
     return constraints
-
-
-def _fit_constant(data: Trajectories, generator: torch.Generator) -> Solution | None:
-    """Fit couplings that stay where they are along each running."""
-    P, K = data.points.shape
-    starts = np.setdiff1d(np.arange(P), data.before + 1)
-    member = np.searchsorted(starts, np.arange(P), side="right") - 1
-    F = -np.kron(np.eye(len(starts))[member], np.eye(K))
-
-    def constraints(y: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return y + F @ theta, np.eye(P * K), F
-
-    first = data.points[starts].ravel()
-    return solve(data.points.ravel(), data.covariance, data.dof, constraints, first, generator=generator)

@@ -57,15 +57,18 @@ class Replicas:
         """
         monoid, left_out = estimator.monoid, getattr(estimator, "left_out", ())
         try:
-            whole = estimator.value(merged(monoid, states))
+            state = merged(monoid, states)
+            whole = estimator.value(state)
             rest = [_scalars(estimator.value(s), estimator) for s in leave_one_out(monoid, states)]
         except BlockspinError as reason:
             return cls(left_out=left_out, reason=str(reason))
         noted = estimator.noted if isinstance(estimator, Coupling) else ()
         found = {name: row for name, row in _scalars(whole, estimator).items() if all(name in r for r in rest)}
         goodness, why = None, ""
+        remarks: Mapping[str, float] = {}
         try:
             goodness = goodness_between(estimator, states)
+            remarks = estimator.remarks(state) if isinstance(estimator, Coupling) else {}
         except BlockspinError as reason:
             why = f"goodness of fit: {reason}"
         return cls(
@@ -74,7 +77,7 @@ class Replicas:
             {name: unit for name, (_, unit) in found.items()},
             goodness,
             left_out,
-            {key: float(whole[key]) for key in noted if key in whole and whole[key].ndim == 0},
+            {key: float(whole[key]) for key in noted if key in whole and whole[key].ndim == 0} | dict(remarks),
             why,
         )
 
@@ -152,8 +155,8 @@ def together(
     if not groups:
         reasons = list(dict.fromkeys(row.reason for row in rows if row.reason))
         more = f", and {len(reasons) - 1} more reasons" if len(reasons) > 1 else ""
-        what = f"no coupling exists at any of {len(rows)} scales ({''.join(reasons[:1]).rstrip('.')}{more})"
-        raise ShapeError(what, "Look at other scales.")
+        why = f" ({reasons[0].rstrip('.')}{more})" if reasons else ""  # a theory may find nothing to have couplings of
+        raise ShapeError(f"no coupling exists at any of {len(rows)} scales{why}", "Look at other scales.")
     if len(groups) != 1:
         raise ShapeError(f"couplings of {sorted(groups)} groups", "Measure every scale over the same groups.")
     (count,) = groups

@@ -274,9 +274,10 @@ def _points(prediction: Prediction, found: _Measured, level: float) -> tuple[Poi
 
 def _statement(prediction: Prediction, rows: Sequence[Score], verdict: str, level: float) -> str:
     own, others = rows[0], [row for row in rows[1:] if row.verdict and row.model != FREE]
+    scales = len(prediction.places.labels)
     text = (
-        f"Of {own.points} couplings at {len(prediction.places.labels)} held-out scales {own.inside} lie within their "
-        f"{100 * level:.0f} % intervals"
+        f"{own.inside} of {own.points} numbers at {scales} held-out "
+        f"scale{'s' * (scales > 1)} lie within their {100 * level:.0f} % intervals"
     )
     names = {word: [row.model for row in others if row.verdict == word] for word in (BETTER, NOT_BETTER, CANNOT_TELL)}
     parts = [f"{prefix} {', '.join(names[word])}" for word, prefix in _PREFIX.items() if names[word]]
