@@ -41,6 +41,7 @@ def test_a_run_leaves_what_the_documentation_says(finished):
         "answers.json",
         "levels.json",
         "couplings.json",
+        "running.json",
         "report.html",
         "flows",
         "couplings",

@@ -12,6 +12,7 @@ from blockspin.capture.loss import LOSS
 from blockspin.couplings_folder import Ladder, Rows, ladders, write_couplings
 from blockspin.couplings_measured import PLAIN, Slicing, chosen_couplings, measured, slices, whole
 from blockspin.couplings_nulls import Change, NullFlow, beside, sentences, unchanged
+from blockspin.course_run import course_sentences, write_courses
 from blockspin.errors import BlockspinError
 from blockspin.flow import Flow
 from blockspin.measurement import Measurement
@@ -73,8 +74,11 @@ def along(
         tests = [row for ladder in ladders(folder) if not ladder.null_of for row in _validity(ladder)]
         content = {"format": 1, "tables": _tables(found, null_of), "predictions": predictions, "validity": tests}
         write_json(folder / "couplings.json", {**content, "nulls": compared})
+    with study.steps.step("following how couplings run"):
+        courses = write_courses(folder, nulls=False, seed=study.config.seed)["courses"]
     named = {slug: flow.with_measurements(_measurements(*found[slug])) for slug, flow in flows.items()}
-    return CouplingsRun(named, (*_sentences(predictions), *sentences(compared, predictions)))
+    said = (*_sentences(predictions), *sentences(compared, predictions), *course_sentences(courses))
+    return CouplingsRun(named, said)
 
 
 # --- measuring --------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.stats import t as student
 
 from blockspin.couplings_folder import Ladder, ladders
 from blockspin.couplings_measured import PLAIN
@@ -16,21 +17,36 @@ from blockspin.run_folder import write_json
 from blockspin.running.base import Running
 from blockspin.running.beta_function import BetaFunction
 from blockspin.running.corrections import extrapolate_running
-from blockspin.running.course import Course, course, relevances
+from blockspin.running.course import Course, Kind, course, relevances
 from blockspin.running.fixed_points import FixedPoint
 from blockspin.running.scaling import Exponent, Relevance
 from blockspin.running.validity import WHOLE
 
 COURSES = "running.json"
+WORDS = {
+    Kind.RUNS: "run with a beta function of their own",
+    Kind.STAYS: "do not move beyond errors",
+    Kind.NO_BETA: "run, but by none of their own",
+    Kind.UNTOLD: "cannot be told",
+}
+"""What couplings do, in words of a summary."""
 SIZES = ("width", "context", "samples")
 """Axes along which positions are sizes: what is measured along them has a limit."""
 POINTS = 41
 """Points at which a beta function of one coupling is written, for pictures."""
+BAND = 0.95
+"""Of the intervals that are drawn about it."""
 Rows = list[dict[str, Any]]
 
 
 def write_courses(
-    folder: Path, *, flow: str = "", theory: str = "", together: Sequence[str] = (), seed: int = 0
+    folder: Path,
+    *,
+    flow: str = "",
+    theory: str = "",
+    together: Sequence[str] = (),
+    nulls: bool = True,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Say what couplings do along the flows of a run, and write ``running.json``.
 
@@ -42,6 +58,7 @@ def write_courses(
         flow: Slug of the one flow, with its nulls; blank for all.
         theory: The one theory; blank for all that were measured.
         together: Couplings of one theory that act on each other; by default every coupling alone.
+        nulls: Whether null flows are followed too.
         seed: Randomness of the simulated data sets.
 
     Raises:
@@ -49,6 +66,7 @@ def write_courses(
         UnknownNameError: If there is no such flow, theory or coupling.
     """
     known = [ladder for ladder in ladders(folder) if flow in ("", ladder.slug, ladder.null_of)]
+    known = [ladder for ladder in known if nulls or not ladder.null_of or ladder.slug == flow]
     if not known:
         raise UnknownNameError("flow", flow, [ladder.slug for ladder in ladders(folder)])
     runs = {(ladder.slug, name): run for ladder in known for name, run in _runnings(ladder).items()}
@@ -70,6 +88,25 @@ def write_courses(
     content["limits"] = _limits(by, chosen, groups)
     write_json(folder / COURSES, content)
     return content
+
+
+def course_sentences(rows: Rows) -> list[str]:
+    """Return one sentence a flow: how many couplings run, and how many were found to have a fixed point in range.
+
+    Args:
+        rows: The courses that ``write_courses`` returned.
+    """
+    said = []
+    for flow in dict.fromkeys(row["flow"] for row in rows if not row["null_of"]):
+        own = [row for row in rows if row["flow"] == flow]
+        count = {kind: sum(row["kind"] == kind.value for row in own) for kind in Kind}
+        parts = ", ".join(f"{number} {WORDS[kind]}" for kind, number in count.items() if number)
+        fixed = sum(bool(row["fixed"] and row["fixed"]["points"]) for row in own)
+        said.append(
+            f"Of {len(own)} couplings along the {flow} flow, each by itself, {parts}; {fixed} "
+            f"{'has' if fixed == 1 else 'have'} a fixed point in the measured range."
+        )
+    return said
 
 
 # --- inner workings ---------------------------------------------------------------------------------------------------
@@ -138,13 +175,13 @@ def _point(point: FixedPoint, rates: Sequence[Exponent], kinds: Sequence[Relevan
 
 
 def _curve(beta: BetaFunction) -> dict[str, Any] | None:
-    """Return a beta function of one coupling over the measured range, with one standard error."""
+    """Return a beta function of one coupling over the measured range, with the half width of its interval."""
     if len(beta.names) > 1:
         return None
     g = np.linspace(beta.corners.min(), beta.corners.max(), POINTS)
     value, covariance = beta.everywhere(g[:, None])
-    error = np.sqrt(covariance[:, 0, 0])
-    return {"g": g.tolist(), "beta": value[:, 0].tolist(), "error": error.tolist(), "dof": _finite(beta.dof)}
+    half = np.sqrt(covariance[:, 0, 0]) * student.ppf(0.5 + BAND / 2, beta.dof)
+    return {"g": g.tolist(), "beta": value[:, 0].tolist(), "half_width": half.tolist(), "level": BAND}
 
 
 def _limits(
@@ -169,7 +206,3 @@ def _limits(
             numbers |= {"exponent": {"value": omega, "interval": list(between)}, "needed": found.needed}
             rows.append(about | numbers | {"p_value": found.p_value, "sizes": list(found.sizes), "reason": ""})
     return rows
-
-
-def _finite(x: float) -> float | None:
-    return float(x) if np.isfinite(x) else None

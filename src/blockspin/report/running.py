@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from markupsafe import Markup
-from scipy.stats import t as student
 
 from blockspin.report._coupling_figures import where
 from blockspin.report._folder import RunFolder
@@ -28,7 +27,7 @@ elsewhere they grow or decay per step. On unordered sites the ratio of their cou
 <details{{ " open" if loop.first }}><summary>{{ where }}</summary>
 <div class="scroll" tabindex="0"><table>
 <tr><th>coupling</th><th>it</th><th></th><th>fixed point</th><th>directions there</th>
-<th>beside null flows it</th></tr>
+{% if nulls %}<th>beside null flows it</th>{% endif %}</tr>
 {% for row in rows %}
 <tr><td><code>{{ row.theory }}</code> {{ row.couplings|join(", ") }}</td>
 <td><span class="chip {{ row.mood }}">{{ row.sign }} {{ row.kind }}</span></td>
@@ -36,13 +35,14 @@ elsewhere they grow or decay per step. On unordered sites the ratio of their cou
 <td class="num">{% for point in row.points %}{{ point.at }}<br><span class="soft">{{ point.region }}</span><br>
 {% else %}{{ row.none }}{% endfor %}</td>
 <td>{% for point in row.points %}{% for each in point.directions %}{{ each }}<br>{% endfor %}{% endfor %}</td>
-<td class="text">{{ row.beside|join("; ") }}</td></tr>
+{% if nulls %}<td class="text">{{ row.beside|join("; ") }}</td>{% endif %}</tr>
 {% endfor %}
 </table></div></details>
 {% endfor %}
 <p class="soft">“Stays”: movement is not beyond the errors at the 5 % level. “No beta function”: no polynomial of the
 coupling alone describes how it runs, so that others act on it or it depends on where along the axis it is. Relevance
-is said after all directions of this section, those of null flows among them (Holm, 5 %).</p>
+is said after all directions of this section{{ ", those of null flows among them" if nulls }} (Holm, 5 %).
+{%- if not nulls %} The command “blockspin running” follows null flows too.{% endif %}</p>
 {% if limits %}
 <h3>At infinite size</h3>
 <div class="scroll" tabindex="0"><table>
@@ -75,6 +75,7 @@ def _body(found: Mapping[str, Any]) -> Markup:
     return fill(
         BODY,
         together=found["together"],
+        nulls=len(own) < len(found["courses"]),
         plots=[panel(_title(row), lambda row=row: _plot(row)) for row in own if (row["beta"] or {}).get("curve")],  # type: ignore[misc]
         groups=[(where(flow), [_row(row, found["courses"]) for row in own if row["flow"] == flow]) for flow in flows],
         limits=limits,
@@ -125,12 +126,12 @@ def _title(row: Mapping[str, Any]) -> str:
 def _plot(row: Mapping[str, Any]) -> Markup:
     """Return the beta function of one coupling with its interval, and zero."""
     curve, name = row["beta"]["curve"], row["couplings"][0]
-    g, beta, error = (np.asarray(curve[key], dtype=float) for key in ("g", "beta", "error"))
-    half = error * float(student.ppf(0.5 + LEVEL / 2, curve["dof"] or np.inf))
+    band = f"{100 * curve['level']:.0f} %"
+    g, beta, half = (np.asarray(curve[key], dtype=float) for key in ("g", "beta", "half_width"))
     ends = {"mode": "lines", "line": {"width": 0, "color": "var:accent"}, "hoverinfo": "skip"}
     traces: list[dict[str, Any]] = [
         {**ends, "x": finite(g), "y": finite(beta - half), "name": "below"},
-        {**ends, "x": finite(g), "y": finite(beta + half), "name": "95 %", "fill": "tonexty"},
+        {**ends, "x": finite(g), "y": finite(beta + half), "name": band, "fill": "tonexty"},
         {"x": finite(g), "y": finite(beta), "name": "beta", "mode": "lines", "line": {"color": "var:accent"}},
         {
             "x": finite(g[[0, -1]]),
@@ -144,6 +145,6 @@ def _plot(row: Mapping[str, Any]) -> Markup:
     layout = {"showlegend": False, "xaxis": {"title": {"text": f"{name}{unit}"}}}
     caption = (
         f"Per {row['beta']['per']}, of order {row['beta']['order']}, over the range that was measured; "
-        "the band holds 95 %. Couplings rise where beta is above zero."
+        f"the band holds {band}. Couplings rise where beta is above zero."
     )
     return figure(_title(row), traces, layout, caption)

@@ -43,13 +43,13 @@ class Solution:
 
 
 def working(covariance: np.ndarray, dof: float, rows: int) -> np.ndarray:
-    """Return an estimated covariance with its correlations drawn toward 0, so that it can be inverted.
+    """Return an estimated covariance [..., n, n] with its correlations drawn toward 0, so that it can be inverted.
 
     By rows / (rows + dof): not at all where it is known, by half where it was estimated from as many degrees of freedom
     as it is asked to weigh rows.
     """
     share = 0.0 if isinf(dof) else rows / (rows + dof)
-    return (1 - share) * covariance + share * np.diag(np.diag(covariance))
+    return covariance * np.where(np.eye(covariance.shape[-1], dtype=bool), 1.0, 1 - share)
 
 
 def solve(
@@ -143,12 +143,9 @@ def _simulated(
     root = np.linalg.cholesky(W + 1e-14 * np.diag(np.diag(W)))
     rows = max(round(dof), 1)
     noise = torch.randn(DRAWS, n, generator=generator, dtype=torch.float64).numpy() @ root.T @ J.T
-    again = np.empty((DRAWS, m, m))
-    sandwich = np.empty((DRAWS, m, m))
-    for d in range(DRAWS):
-        z = torch.randn(rows, n, generator=generator, dtype=torch.float64).numpy() @ root.T
-        S = z.T @ z / rows
-        sandwich[d], again[d] = J @ S @ J.T, J @ working(S, dof, m) @ J.T
+    z = torch.randn(DRAWS, rows, n, generator=generator, dtype=torch.float64).numpy() @ root.T
+    S = np.swapaxes(z, -1, -2) @ z / rows
+    sandwich, again = J @ S @ J.T, J @ working(S, dof, m) @ J.T
     estimator, weight = _estimator(again, F[None])
     if estimator is None:
         estimator, weight = _estimator(V, F)
