@@ -30,7 +30,13 @@ Rows = list[dict[str, Any]]
 
 
 def write_courses(
-    folder: Path, *, flow: str = "", theory: str = "", together: Sequence[str] = (), seed: int = 0
+    folder: Path,
+    *,
+    flow: str = "",
+    theory: str = "",
+    together: Sequence[str] = (),
+    nulls: bool = True,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Say what couplings do along the flows of a run, and write ``running.json``.
 
@@ -42,6 +48,7 @@ def write_courses(
         flow: Slug of the one flow, with its nulls; blank for all.
         theory: The one theory; blank for all that were measured.
         together: Couplings of one theory that act on each other; by default every coupling alone.
+        nulls: Whether null flows are looked at too, which takes as long for each as for the flow beside it.
         seed: Randomness of the simulated data sets.
 
     Raises:
@@ -49,6 +56,7 @@ def write_courses(
         UnknownNameError: If there is no such flow, theory or coupling.
     """
     known = [ladder for ladder in ladders(folder) if flow in ("", ladder.slug, ladder.null_of)]
+    known = [ladder for ladder in known if nulls or not ladder.null_of]
     if not known:
         raise UnknownNameError("flow", flow, [ladder.slug for ladder in ladders(folder)])
     runs = {(ladder.slug, name): run for ladder in known for name, run in _runnings(ladder).items()}
