@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.stats import t as student
 
 from blockspin.couplings_folder import Ladder, ladders
 from blockspin.couplings_measured import PLAIN
@@ -26,6 +27,8 @@ SIZES = ("width", "context", "samples")
 """Axes along which positions are sizes: what is measured along them has a limit."""
 POINTS = 41
 """Points at which a beta function of one coupling is written, for pictures."""
+LEVEL = 0.95
+"""Of the intervals of beta functions."""
 Rows = list[dict[str, Any]]
 
 
@@ -146,13 +149,13 @@ def _point(point: FixedPoint, rates: Sequence[Exponent], kinds: Sequence[Relevan
 
 
 def _curve(beta: BetaFunction) -> dict[str, Any] | None:
-    """Return a beta function of one coupling over the measured range, with one standard error."""
+    """Return a beta function of one coupling over the measured range, with half the width of its interval."""
     if len(beta.names) > 1:
         return None
     g = np.linspace(beta.corners.min(), beta.corners.max(), POINTS)
     value, covariance = beta.everywhere(g[:, None])
-    error = np.sqrt(covariance[:, 0, 0])
-    return {"g": g.tolist(), "beta": value[:, 0].tolist(), "error": error.tolist(), "dof": _finite(beta.dof)}
+    half = float(student.ppf(0.5 + LEVEL / 2, beta.dof)) * np.sqrt(covariance[:, 0, 0])
+    return {"g": g.tolist(), "beta": value[:, 0].tolist(), "half_width": half.tolist(), "level": LEVEL}
 
 
 def _limits(
@@ -177,7 +180,3 @@ def _limits(
             numbers |= {"exponent": {"value": omega, "interval": list(between)}, "needed": found.needed}
             rows.append(about | numbers | {"p_value": found.p_value, "sizes": list(found.sizes), "reason": ""})
     return rows
-
-
-def _finite(x: float) -> float | None:
-    return float(x) if np.isfinite(x) else None

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from markupsafe import Markup
-from scipy.stats import t as student
 
 from blockspin.report._coupling_figures import where
 from blockspin.report._folder import RunFolder
@@ -125,12 +124,12 @@ def _title(row: Mapping[str, Any]) -> str:
 def _plot(row: Mapping[str, Any]) -> Markup:
     """Return the beta function of one coupling with its interval, and zero."""
     curve, name = row["beta"]["curve"], row["couplings"][0]
-    g, beta, error = (np.asarray(curve[key], dtype=float) for key in ("g", "beta", "error"))
-    half = error * float(student.ppf(0.5 + LEVEL / 2, curve["dof"] or np.inf))
+    g, beta, half = (np.asarray(curve[key], dtype=float) for key in ("g", "beta", "half_width"))
+    level = f"{100 * curve['level']:.0f} %"
     ends = {"mode": "lines", "line": {"width": 0, "color": "var:accent"}, "hoverinfo": "skip"}
     traces: list[dict[str, Any]] = [
         {**ends, "x": finite(g), "y": finite(beta - half), "name": "below"},
-        {**ends, "x": finite(g), "y": finite(beta + half), "name": "95 %", "fill": "tonexty"},
+        {**ends, "x": finite(g), "y": finite(beta + half), "name": level, "fill": "tonexty"},
         {"x": finite(g), "y": finite(beta), "name": "beta", "mode": "lines", "line": {"color": "var:accent"}},
         {
             "x": finite(g[[0, -1]]),
@@ -144,6 +143,6 @@ def _plot(row: Mapping[str, Any]) -> Markup:
     layout = {"showlegend": False, "xaxis": {"title": {"text": f"{name}{unit}"}}}
     caption = (
         f"Per {row['beta']['per']}, of order {row['beta']['order']}, over the range that was measured; "
-        "the band holds 95 %. Couplings rise where beta is above zero."
+        f"the band holds {level}. Couplings rise where beta is above zero."
     )
     return figure(_title(row), traces, layout, caption)
