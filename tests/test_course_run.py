@@ -99,6 +99,10 @@ def test_couplings_that_are_named_together_run_together(folder):
     assert [row["couplings"] for row in found["courses"]] == [["mass", "quartic"]] * 2
 
 
+def test_null_flows_can_be_left_off(folder):
+    assert {row["flow"] for row in write_courses(folder, nulls=False)["courses"]} == {"explicit"} | {"width"}
+
+
 def test_the_same_folder_gives_the_same_bytes(folder):
     write_courses(folder)
     first = (folder / "running.json").read_bytes()

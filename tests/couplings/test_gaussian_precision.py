@@ -67,6 +67,15 @@ def test_directions_that_do_not_vary_are_projected_away_and_counted():
     assert float(found["rank"]) == 5
 
 
+def test_the_condition_is_that_of_the_covariance_within_its_support():
+    values = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]], dtype=torch.float64)
+    values = torch.cat([values, torch.zeros(4, 1, dtype=torch.float64)], 1)  # a site that does not vary
+    law = EnumeratedLaw.of(values[:, :, None], torch.tensor([0.4, 0.1, 0.1, 0.4]), Chain(3))
+    coupling = GaussianPrecision()
+    found = coupling.remarks(accumulate(coupling.monoid, law))
+    assert found["condition"] == pytest.approx(1.6 / 0.4, rel=1e-12)
+
+
 def test_the_fit_keeps_ranks_apart_from_couplings():
     estimator = GaussianPrecision(geometry=RING)
     states = [accumulate(estimator.monoid, drawn(ring_law(), 500, seed)) for seed in (0, 1)]

@@ -70,7 +70,7 @@ class Coupling(Estimator):
     """Name of the coupling to try where this theory fails, if there is one that assumes less."""
 
     def remarks(self, state: State) -> Mapping[str, float]:
-        """Return what is counted and not measured, by name, to be shown beside the fit: nothing by default."""
+        """Return what is shown beside the fit without an error (counts, conditioning): nothing by default."""
         return {}
 
     @abc.abstractmethod

@@ -116,6 +116,13 @@ class GaussianPrecision(Coupling):
         unbiased = 1.0 if dof == inf else (dof - rank - 1) / dof
         return unbiased * basis @ torch.linalg.inv(basis.T @ C @ basis) @ basis.T, rank
 
+    def remarks(self, state: State) -> dict[str, float]:
+        """Return the condition number of the covariance that is inverted, within its support."""
+        C, _ = covariance_of(state)
+        basis = support(C, self.tolerance)
+        eigenvalues = torch.linalg.eigvalsh(basis.T @ C @ basis)
+        return {"condition": float(eigenvalues[-1] / eigenvalues[0])}
+
     def goodness(self, fitted: State, held_out: State) -> Goodness:
         """Return the held-out log-likelihood a sample on the fitted support, and a p-value of Gaussianity.
 
