@@ -30,7 +30,7 @@ WORDS = {
     Kind.UNTOLD: "cannot be told",
 }
 """What couplings do, in words of a summary."""
-SIZES = ("width", "context", "samples")
+SIZES = ("width", "context", "records", "samples")
 """Axes along which positions are sizes: what is measured along them has a limit."""
 POINTS = 41
 """Points at which a beta function of one coupling is written, for pictures."""

@@ -20,7 +20,7 @@ def command(
     table: Path,
     /,
     *,
-    start: tuple[float, float, float],
+    start: Annotated[tuple[float, float, float], Parameter(negative_iterable="")],
     fixed: Annotated[list[str] | None, Parameter(negative_iterable="")] = None,
     seed: int = 0,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
