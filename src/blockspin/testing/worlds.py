@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -56,7 +57,13 @@ def worlds() -> list[World]:
 
 
 def ising_ring(sites: int, coupling: float) -> EnumeratedLaw:
-    """Return the nearest-neighbour Ising ring, enumerated."""
+    """Return the nearest-neighbour Ising ring, enumerated, in memory of its own: a broken scheme may write into it."""
+    whole = _ising_ring(sites, coupling).ensemble
+    return EnumeratedLaw(whole.with_values(whole.values.clone()))
+
+
+@cache  # of thousands of configurations, and asked for by every check of every scheme
+def _ising_ring(sites: int, coupling: float) -> EnumeratedLaw:
     return enumerate_law(Chain(sites), (-1.0, 1.0), lambda s: coupling * (s * s.roll(1, 1)).sum(1))
 
 
