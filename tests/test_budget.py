@@ -67,8 +67,8 @@ def test_what_this_process_holds_grows_with_what_it_holds():
 
 
 def test_activations_are_kept_where_asked_for_and_give_the_same_answers(tmp_path):
-    plain = run(small_run.config(tmp_path, out=str(tmp_path / "plain")))
-    kept = run(small_run.config(tmp_path, activations="float32", out=str(tmp_path / "kept")))
+    plain = run(small_run.bare(tmp_path, out=str(tmp_path / "plain")))
+    kept = run(small_run.bare(tmp_path, activations="float32", out=str(tmp_path / "kept")))
     assert (plain / "answers.json").read_bytes() == (kept / "answers.json").read_bytes()
     files = {path.name: len(list(path.iterdir())) for path in (kept / "activations").iterdir()}
     assert set(files) == {"network", "untrained-network"}
@@ -114,9 +114,10 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="r
 
 
 @needs_proc
-def test_the_memory_told_is_what_follows(tmp_path):
+@pytest.mark.parametrize("more", [["--couplings", "off"], pytest.param([], marks=pytest.mark.slow)])
+def test_the_memory_told_is_what_follows(more, tmp_path):
     options = ["--model", "builtin:cluster-tree", "--samples", "400", "--executor", "serial"]
-    assert 0.7 < told_and_held(options, tmp_path) < 1.3
+    assert 0.7 < told_and_held([*options, *more], tmp_path) < 1.3
 
 
 @needs_proc

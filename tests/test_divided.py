@@ -21,16 +21,16 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def whole(root):
-    return run(small_run.config(root, out=str(root / "whole")))
+    return run(small_run.bare(root, out=str(root / "whole")))
 
 
 @pytest.fixture(scope="module")
 def parts(root):
     """Three parts: two on one disk, one elsewhere with other workers."""
     one, two = root / "one", root / "two"
-    run_part(small_run.config(root, out=str(one)), Part(1, 3))
-    run_part(small_run.config(root, out=str(two), executor="process", workers=1), Part(2, 3))
-    run_part(small_run.config(root, out=str(one)), Part(3, 3))
+    run_part(small_run.bare(root, out=str(one)), Part(1, 3))
+    run_part(small_run.bare(root, out=str(two), executor="process", workers=1), Part(2, 3))
+    run_part(small_run.bare(root, out=str(one)), Part(3, 3))
     return one, two
 
 
@@ -60,9 +60,9 @@ def test_the_finished_run_may_lie_elsewhere(whole, parts, tmp_path):
 def test_parts_keep_their_activations_in_half_precision_too(root, tmp_path):
     """Rounded values have a fingerprint of their own: merging looks for the same."""
     given = {"activations": "bfloat16"}
-    alone = run(small_run.config(root, out=str(tmp_path / "alone"), **given))
+    alone = run(small_run.bare(root, out=str(tmp_path / "alone"), **given))
     for index in (1, 2):
-        run_part(small_run.config(root, out=str(tmp_path / "parts"), **given), Part(index, 2))
+        run_part(small_run.bare(root, out=str(tmp_path / "parts"), **given), Part(index, 2))
     folder = merge([tmp_path / "parts"])
     assert (folder / "answers.json").read_bytes() == (alone / "answers.json").read_bytes()
 
@@ -73,7 +73,7 @@ def test_a_missing_part_is_named(parts):
 
 
 def test_parts_of_another_configuration_are_refused(root, parts, tmp_path):
-    other = run_part(small_run.config(root, out=str(tmp_path / "other"), seed=7), Part(2, 3))
+    other = run_part(small_run.bare(root, out=str(tmp_path / "other"), seed=7), Part(2, 3))
     with pytest.raises(MergeError, match="different configurations"):
         merge([parts[0], other], tmp_path / "out")
 
@@ -93,6 +93,6 @@ def test_parts_of_other_versions_are_refused(parts, tmp_path, monkeypatch):
 def test_what_is_no_run_is_refused(root, tmp_path):
     (tmp_path / "letter.txt").write_text("dear")
     with pytest.raises(RunFolderError, match="holds no run"):
-        run_part(small_run.config(root, out=str(tmp_path)), Part(1, 2))
+        run_part(small_run.bare(root, out=str(tmp_path)), Part(1, 2))
     with pytest.raises(RunFolderError, match=r"holds no config\.toml"):
         merge([tmp_path])

@@ -128,7 +128,7 @@ def test_a_mistake_is_one_sentence_and_leaves_nothing_behind(options, words, tmp
 def small(tmp_path_factory) -> Path:
     """A finished run on a network of three layers, and beside it the configuration of it and others."""
     folder = tmp_path_factory.mktemp("small")
-    config = small_run.config(folder)
+    config = small_run.config(folder, nulls=("off",))
     (folder / "run.toml").write_text(config.to_toml(), encoding="utf-8")
     return run(config, folder=folder / "one")
 

@@ -122,9 +122,9 @@ def test_the_folder_that_a_configuration_names_is_never_written_over(tmp_path):
     (tmp_path / "mine" / "letter").write_text("dear")
     for out in (tmp_path / "mine", tmp_path / "new" / ".." / "mine"):
         with pytest.raises(RunFolderError, match="exists already"):
-            run(small_run.config(tmp_path, out=str(out)))
+            run(small_run.bare(tmp_path, out=str(out)))
         with pytest.raises(RunFolderError, match="holds no run"):
-            run_part(small_run.config(tmp_path, out=str(out)), Part(1, 2))
+            run_part(small_run.bare(tmp_path, out=str(out)), Part(1, 2))
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["letter"]
 
 
@@ -135,7 +135,7 @@ def test_the_folder_that_a_configuration_names_is_never_written_over(tmp_path):
 def begun(tmp_path_factory):
     """A run of which one of two parts is done, its configuration naming another folder than the one it lies in."""
     root = tmp_path_factory.mktemp("begun")
-    one, config = root / "one", small_run.config(root, out=str(root / "one"), keep_states=True)
+    one, config = root / "one", small_run.bare(root, out=str(root / "one"), keep_states=True)
     for index in (1, 2):
         run_part(config, Part(index, 2))
     return one, config

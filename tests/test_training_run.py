@@ -85,7 +85,7 @@ def test_the_report_has_a_section_on_training(grokked):
 def short(tmp_path_factory):
     """A run on three checkpoints."""
     root, opened, plain = tmp_path_factory.mktemp("short"), [], NetworkRecipe.open
-    given = {"checkpoints": str(states(root, (1, 10, 30))), "samples": 60, "kernel_samples": 30, "shard_size": 64}
+    given = {"checkpoints": str(states(root, (1, 10, 30))), "samples": 60, "kernel_samples": 30, "shard_size": 64, "nulls": ("off",)}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(NetworkRecipe, "open", lambda recipe: opened.append(recipe) or plain(recipe))
         whole = run(small_run.config(root, **given), folder=root / "whole")
@@ -166,7 +166,8 @@ def test_folders_that_a_trainer_wrote_are_checkpoints(tmp_path):
     (tmp_path / "text.txt").write_text("\n\n".join(lines), encoding="utf-8")
     given = {"model": str(tmp_path / "out" / "checkpoint-500"), "checkpoints": str(tmp_path / "out")}
     given |= {"data": str(tmp_path / "text.txt"), "samples": 60, "kernel_samples": 30, "steps": 2, "groups": 4}
-    folder = run(RunConfig().with_options({**given, "executor": "serial"}), folder=tmp_path / "run")
+    given |= {"executor": "serial", "couplings": ("off",)}
+    folder = run(RunConfig().with_options(given), folder=tmp_path / "run")
     data = xarray.open_zarr(folder / "flows" / "training-000.zarr", consolidated=False, chunks=None)
     assert data["position"].values.tolist() == [500, 1000, 10000]
     whole = xarray.open_zarr(folder / "flows" / "training-network.zarr", consolidated=False, chunks=None)
@@ -175,7 +176,7 @@ def test_folders_that_a_trainer_wrote_are_checkpoints(tmp_path):
 
 def test_the_training_of_a_builtin_network_needs_no_files(tmp_path):
     given = {"model": "builtin:cluster-tree", "checkpoints": "builtin", "samples": 60, "kernel_samples": 30, "steps": 2}
-    given |= {"groups": 4, "executor": "serial", "layers": ("8",)}
+    given |= {"groups": 4, "executor": "serial", "layers": ("8",), "couplings": ("off",)}
     folder = run(RunConfig().with_options(given), folder=tmp_path / "run")
     data = xarray.open_zarr(folder / "flows" / "training-000.zarr", consolidated=False, chunks=None)
     steps = [int(path.stem.rpartition("-")[2]) for path in sorted((folder / "checkpoints").iterdir())]
