@@ -85,7 +85,8 @@ def test_the_report_has_a_section_on_training(grokked):
 def short(tmp_path_factory):
     """A run on three checkpoints."""
     root, opened, plain = tmp_path_factory.mktemp("short"), [], NetworkRecipe.open
-    given = {"checkpoints": str(states(root, (1, 10, 30))), "samples": 60, "kernel_samples": 30, "shard_size": 64, "nulls": ("off",)}
+    given = {"checkpoints": str(states(root, (1, 10, 30))), "samples": 60, "kernel_samples": 30}
+    given |= {"shard_size": 64, "nulls": ("off",)}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(NetworkRecipe, "open", lambda recipe: opened.append(recipe) or plain(recipe))
         whole = run(small_run.config(root, **given), folder=root / "whole")
