@@ -110,7 +110,7 @@ def test_two_couplings_run_together():
 def test_without_a_length_rates_are_per_step():
     run = running(1.5 ** np.arange(5), 1e-6 * np.eye(5), axis=Axis("depth", "layers"), lengths=False)
     fitted = fit_beta(run, generator=generator())
-    assert (fitted.per, fitted.coarsening) == ("layers", False)
+    assert (fitted.per, fitted.coarsening) == ("layer", False)
     assert fitted.at([2.0])[0][0] == pytest.approx(2 * log(1.5), rel=1e-3)
 
 

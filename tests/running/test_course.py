@@ -41,7 +41,7 @@ def test_what_approaches_a_fixed_point_is_irrelevant_there():
 def test_without_a_length_nothing_is_called_irrelevant():
     found = course(noised(approach(), lengths=False, axis=Axis("depth", "layers")), ["g"], generator=generator())
     assert relevances([found]) == [((Relevance.DECAYING,),)]
-    assert "per layers" in found.statement
+    assert "per layer" in found.statement
 
 
 def test_what_grows_past_no_zero_has_no_fixed_point_in_range():

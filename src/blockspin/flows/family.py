@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from blockspin.errors import CheckpointError, ConfigError
-from blockspin.flow import Axis, Direction, Flow, Scale
+from blockspin.flow import Axis, Flow, Scale
 from blockspin.measurement import Measurement
 
 TAKEN = ("network", "untrained", "explicit", "exchanged", "training", "context", "data")
@@ -40,7 +40,7 @@ class Kinship:
         """
         if not (word.isascii() and word.isalpha() and word.islower()) or word in TAKEN:
             raise ConfigError("along", word, f"one word of small letters, as records, and none of {', '.join(TAKEN)}.")
-        return cls(Axis(word, "", Direction.UNKNOWN), word)
+        return cls(Axis(word), word)
 
     def label(self, position: int) -> str:
         """Return the name of a network, for a person and for the folder of its states."""

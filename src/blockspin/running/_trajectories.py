@@ -11,7 +11,7 @@ from scipy.optimize import nnls
 from scipy.stats import t as student
 
 from blockspin.errors import FitFailedError, ShapeError, TooFewSamplesError
-from blockspin.flow import Direction
+from blockspin.flow import Axis, Direction
 from blockspin.running.base import Running
 
 EDGE = 1e-6
@@ -90,9 +90,16 @@ def trajectories(runs: Running | Sequence[Running], names: Sequence[str] | None 
         min(part.dof for part in parts),
         np.concatenate([first[k] + np.arange(len(part) - 1) for k, part in enumerate(parts)]),
         torch.cat([clock.diff() for clock in clocks]).numpy(),
-        "ln length" if with_length else (axis.unit if axis.unit != "1" else axis.name),
+        "ln length" if with_length else _one_of(axis),
         with_length and axis.direction is Direction.COARSENING,
     )
+
+
+def _one_of(axis: Axis) -> str:
+    """Return the unit of an axis as one of it: units that are words are plural."""
+    if axis.unit == "1":
+        return axis.name
+    return axis.unit.removesuffix("s") if axis.unit.isalpha() and not axis.unit.endswith("ss") else axis.unit
 
 
 def _check_whole(part: Running) -> None:
