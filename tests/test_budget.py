@@ -114,7 +114,8 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="r
 
 
 @needs_proc
-@pytest.mark.parametrize("more", [["--couplings", "off"], pytest.param([], marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [["--couplings", "off"], []])
 def test_the_memory_told_is_what_follows(more, tmp_path):
     options = ["--model", "builtin:cluster-tree", "--samples", "400", "--executor", "serial"]
     assert 0.7 < told_and_held([*options, *more], tmp_path) < 1.3

@@ -21,11 +21,11 @@ NOT_WORDS = 2
 
 def config(folder, **more) -> RunConfig:
     """Return a configuration of passages of independent words, each as long as the longest context."""
-    rows = np.random.default_rng(0).integers(len(WORDS), size=(300, max(LENGTHS)))
+    rows = np.random.default_rng(0).integers(len(WORDS), size=(160, max(LENGTHS)))
     data = folder / "passages.txt"
     data.write_text("\n".join(" ".join(WORDS[k] for k in row) for row in rows), encoding="utf-8")
     given = {"model": "small_run:words", "data": str(data), "layers": ("embed", "out"), "executor": "serial"}
-    given |= {"contexts": tuple(map(str, LENGTHS)), "samples": 300, "kernel_samples": 200, "groups": 20, "steps": 1}
+    given |= {"contexts": tuple(map(str, LENGTHS)), "samples": 160, "kernel_samples": 100, "groups": 10, "steps": 1}
     return RunConfig().with_options({**given, "nulls": ("off",), **more})
 
 

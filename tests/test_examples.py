@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.slow
 def test_example_asserts_its_own_conclusion(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 80
     assert "\nassert " in path.read_text(encoding="utf-8") or "    assert " in path.read_text(encoding="utf-8")

@@ -43,6 +43,7 @@ def grokked(tmp_path_factory):
     return run(config, folder=tmp_path_factory.mktemp("grokking") / "run")
 
 
+@pytest.mark.slow
 def test_a_run_on_checkpoints_finds_where_the_network_groks(grokked):
     folder = grokked
     answers = json.loads((folder / "answers.json").read_text(encoding="utf-8"))
@@ -59,6 +60,7 @@ def _interval(answer, name):
     return curve["interval"]
 
 
+@pytest.mark.slow
 def test_the_flow_over_training_is_kept_with_errors(grokked):
     folder = grokked
     data = xarray.open_zarr(folder / "flows" / "training-001.zarr", consolidated=False, chunks=None)
@@ -70,6 +72,7 @@ def test_the_flow_over_training_is_kept_with_errors(grokked):
     assert 0 < whole["cka.tangent_with_first"].values[-1] < 0.5  # it learned features
 
 
+@pytest.mark.slow
 def test_the_report_has_a_section_on_training(grokked):
     page = (grokked / "report.html").read_text(encoding="utf-8")
     assert 'id="training"' in page

@@ -113,6 +113,7 @@ def measured(reading, executor, store=None):
     return {names: {k: (m.value, m.error) for k, m in row.items()} for names, row in found.measurements().items()}
 
 
+@pytest.mark.slow
 def test_one_and_two_workers_give_the_same_bytes_as_none(tmp_path):
     whole = reading(count=40)
     serial = measured(whole, member("engine", "serial")())

@@ -59,6 +59,7 @@ def test_independent_symbols_are_one_state_as_often_as_stated():
 
 
 @pytest.mark.parametrize("process", KNOWN)
+@pytest.mark.slow
 def test_two_of_three_error_bars_of_samples_hold_the_truth(process):
     known, hits = KNOWN[process](), {"entropy_rate": 0, "complexity": 0}
     coupling = CausalStates(past=3)

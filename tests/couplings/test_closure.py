@@ -58,6 +58,7 @@ def test_a_single_group_is_closed_and_tells_nothing():
     assert all(number == pytest.approx(0, abs=ROUNDING) for number in found.values())
 
 
+@pytest.mark.slow
 def test_error_bars_of_samples_hold_the_truth_and_the_gap_of_closed_groups_is_none_on_average():
     fine, coarse = markov.closure(markov.LUMPABLE, np.array(BAD))
     hits, gaps = 0, []

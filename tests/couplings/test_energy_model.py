@@ -205,6 +205,7 @@ def test_of_a_chain_every_group_keeps_units():
     assert all(state for state in group_states(model, field, chain=True))
 
 
+@pytest.mark.slow
 def test_the_bias_of_finite_samples_is_taken_off():
     biased, found = [], []
     for seed in range(45):

@@ -29,6 +29,7 @@ def drawn(law: GaussianLaw, samples: int, seed: int) -> Ensemble:
     return law.sample(samples, generator=torch.Generator().manual_seed(seed))
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_exact_coupling():
     law, estimator = ring_law(), GaussianPrecision(geometry=RING)
 

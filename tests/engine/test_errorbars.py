@@ -61,6 +61,7 @@ def jackknifed():
 
 
 @pytest.mark.parametrize("quantity", sorted(TRUTH))
+@pytest.mark.slow
 def test_jackknife_covers(jackknifed, quantity):
     assert_covers([row[quantity] for row in jackknifed], TRUTH[quantity])
 
@@ -94,6 +95,7 @@ def population_similarity():
     return float(a[:3].square().sum() / (a.square().sum() * b.square().sum()).sqrt())
 
 
+@pytest.mark.slow
 def test_halves_cover_for_debiased_cka():
     found = [read(linked(seed), [Cka()]).measurements()[("x", "y")]["cka/similarity"] for seed in range(SEEDS)]
     assert_covers(found, population_similarity())

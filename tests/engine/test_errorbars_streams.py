@@ -30,6 +30,7 @@ def measured():
 
 
 @pytest.mark.parametrize("level", [0.05, 0.5])
+@pytest.mark.slow
 def test_halves_of_groups_cover_for_quantiles(measured, level):
     index = (0.05, 0.5).index(level)
     assert_covers([entry(row["quantiles/quantiles"], index) for row in measured], norm.ppf(level))
@@ -37,6 +38,7 @@ def test_halves_of_groups_cover_for_quantiles(measured, level):
 
 
 @pytest.mark.parametrize("quantity", ["second_from_first", "first_from_second", "shared"])
+@pytest.mark.slow
 def test_jackknife_covers_for_linear_prediction(measured, quantity):
     truth = 1.5 if quantity == "shared" else 0.5
     assert_covers([row[f"linear-prediction/{quantity}"] for row in measured], truth)

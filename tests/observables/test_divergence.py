@@ -96,6 +96,7 @@ def test_the_bias_is_subtracted_for_independent_and_for_common_samples(common):
         assert float(plain.mean()) == pytest.approx(expected, rel=0.15)
 
 
+@pytest.mark.slow
 def test_two_of_three_error_bars_hold_the_truth():
     seeds = 100
     one, two = random_law(4, 0, shift=0.5), random_law(4, 10)

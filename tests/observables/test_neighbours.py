@@ -193,6 +193,7 @@ def test_information_does_not_change_with_units():
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_halves_cover_for_information():
     rows = []
     for seed in range(40):

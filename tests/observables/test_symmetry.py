@@ -25,6 +25,7 @@ def broken(symmetry, field):
 
 
 @pytest.mark.parametrize("symmetry", SYMMETRIES)
+@pytest.mark.slow
 def test_false_alarms_keep_to_the_nominal_rate(symmetry):
     generator = torch.Generator().manual_seed(0)
     alarms = sum(

@@ -24,6 +24,7 @@ class AsymmetricSKTether(Tether):
     name = "asymmetric-sk"
     system = "asymmetric Sherrington-Kirkpatrick model, synchronous kinetics without field"
     source = "aguilera2023"
+    minutes = 0.05
 
     def rows(self) -> Iterator[Row]:
         """Yield the critical line to the authors' digits, then sampled numbers against theory for many spins."""

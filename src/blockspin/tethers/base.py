@@ -81,7 +81,7 @@ class Tether(abc.ABC):
     fast: ClassVar[bool] = True
     """Whether it takes seconds; slow ones are skipped by ``--fast``, which says so."""
     minutes: ClassVar[float] = 0.0
-    """What a slow one took when it was measured, on one core."""
+    """What it took when it was measured, on one core; 0 for less than two seconds."""
 
     @abc.abstractmethod
     def rows(self) -> Iterator[Row]:

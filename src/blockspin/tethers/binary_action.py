@@ -34,6 +34,7 @@ class BinaryActionTether(Tether):
     system = "Ising models on rings and tori, and the critical square lattice blocked by majority"
     source = "besag1975"
     schemes = ("majority-rule", "decimation")
+    minutes = 0.05
 
     def rows(self) -> Iterator[Row]:
         """Yield couplings of exact laws, of samples, and the flow on either side of K_c from two sizes."""

@@ -26,6 +26,7 @@ class ContinuousIsingTether(Tether):
     system = "continuous Ising model on a torus"
     source = "li2018"
     schemes = ("neural-rg",)
+    minutes = 0.05
 
     def rows(self) -> Iterator[Row]:
         """Yield free energies and a variational bound."""

@@ -34,6 +34,7 @@ class CriticalityTether(Tether):
     name = "criticality"
     system = "kernel and four-point vertex of deep fully connected networks at initialisation"
     source = "roberts2022"
+    minutes = 0.05
 
     def rows(self) -> Iterator[Row]:
         """Yield critical points, universality classes, exact moments and sampled ones."""

@@ -22,6 +22,7 @@ class InteractingDimersTether(Tether):
     name = "interacting-dimers"
     system = "attracting dimers on small tori"
     source = "alet2005"
+    minutes = 0.05
 
     def rows(self) -> Iterator[Row]:
         """Yield numbers of coverings (exact), means and variances of the number of parallel pairs (sampled)."""

@@ -26,6 +26,7 @@ class KernelAdaptationTether(Tether):
     name = "kernel-adaptation"
     system = "data-aware kernels of trained networks"
     source = "seroussi2023"
+    minutes = 0.05
 
     def rows(self) -> Iterator[Row]:
         """Yield fixed points of four widths, their mean output, and what separates them from the exact posterior."""

@@ -38,6 +38,7 @@ class LinearFeaturesTether(Tether):
     name = "linear-features"
     system = "linear networks of finite width after training"
     source = "rubin2025"
+    minutes = 0.05
 
     def rows(self) -> Iterator[Row]:
         """Yield the table of five widths, and importance samples of 5 and of 20 hidden units."""

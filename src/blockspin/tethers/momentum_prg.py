@@ -30,6 +30,7 @@ class MomentumPrgTether(Tether):
     system = "independent Bernoulli sites and a Gaussian scale mixture on their leading modes"
     source = "meshulam2019"
     schemes = ("principal-modes",)
+    minutes = 0.05
 
     def rows(self) -> Iterator[Row]:
         """Yield kurtosis against its exact law, the constant of the scale mixture, and what in-sample modes fake."""

@@ -26,6 +26,7 @@ class Phi4Tether(Tether):
     name = "phi4"
     system = "lattice field with a quartic action"
     source = "brower1989"
+    minutes = 0.05
 
     def rows(self) -> Iterator[Row]:
         """Yield moments of rings, of the free torus, the identity <phi dS/dphi> = 1, and to which sink blocks flow."""
