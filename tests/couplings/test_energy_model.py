@@ -17,7 +17,7 @@ from blockspin.couplings._mode_basis import ModeBasis
 from blockspin.couplings.effective_action import EffectiveAction
 from blockspin.couplings.energy_judgement import judge_energy
 from blockspin.couplings.energy_model import EnergyModel
-from blockspin.couplings.energy_sampling import bootstrap_bias, draw
+from blockspin.couplings.energy_sampling import DEGREES, _Energy, bootstrap_bias, draw
 from blockspin.couplings_measured import suited
 from blockspin.couplings_run import _offer
 from blockspin.engine.errorbars import jackknife
@@ -262,6 +262,30 @@ def test_too_few_samples_and_bad_options_are_refused(generator):
     model = by_hand(field, [[1.0, 0.0]], [0.0], modes=2)
     with pytest.raises(ConfigError):
         judge_energy(model, {}, {}, level=2.0)
+
+
+@pytest.mark.parametrize("geometry", [None, Grid((3, 4))])
+def test_what_is_drawn_from_is_the_sum_of_all_operators(geometry, generator):
+    values = torch.randn(60, 12, dtype=torch.float64, generator=generator)
+    field = Ensemble.of(values) if geometry is None else Ensemble.of(values, geometry)
+    model = by_hand(field, [[0.7, 0.2, -0.1], [-0.3, 0.5, 0.4]], [0.4, -0.9], reach=2, modes=3)
+    basis, count = model.basis, sum(map(len, model.basis.steps.values()))
+    g = torch.randn(count, dtype=torch.float64, generator=generator)
+    q = torch.randn(basis.rank, 5, dtype=torch.float64, generator=generator)
+    energy = _Energy(model, g)
+    x = energy.directions @ q
+    G, expected = basis.gradients(x), torch.zeros(5, dtype=torch.float64)
+    for name, places in basis.steps.items():
+        for j, place in enumerate(places):
+            power = (G[place] * x).sum(0) / DEGREES.get(name, 2.0)
+            expected += g[place] * (basis.features(x)[j] if name == "feature" else power)
+    E, slope = energy.at(q)
+    torch.testing.assert_close(E, expected)
+    torch.testing.assert_close(slope, energy.directions.T @ torch.einsum("a,adn->dn", g, G))
+    g[basis.steps["quartic"]] = g[basis.steps["cubic"]] = 0  # the quick way, without curved operators
+    lesser = _Energy(model, g)
+    at = q[:, :1].clone().requires_grad_()
+    torch.testing.assert_close(torch.autograd.grad(lesser.at(at)[0].sum(), at)[0], lesser.at(q[:, :1])[1])
 
 
 def test_what_is_no_density_is_not_drawn_from():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from math import log
 from statistics import mean, stdev
 from typing import Any
 
@@ -17,8 +19,8 @@ from blockspin.errors import ConfigError, FitFailedError
 from blockspin.measurement import Measurement
 from blockspin.observables.base import State, accumulate
 
-DEGREES = {"linear": 1.0, "cubic": 3.0, "skew": 3.0, "quartic": 4.0, "product": 4.0, FEATURE: 1.0}
-"""Powers of the field in an operator, where they are not two; a feature is given as it is."""
+DEGREES = {"linear": 1.0, "cubic": 3.0, "skew": 3.0, "quartic": 4.0, "product": 4.0}
+"""Powers of the field in an operator, where they are not two; a feature is no power."""
 LEAPS, TARGET = 8, 0.8
 """Leaps of a trajectory, and the share of trajectories that are to be accepted."""
 FAR = 1e4
@@ -41,7 +43,7 @@ class _Energy:
     model: EnergyModel
     couplings: Tensor
 
-    @property
+    @cached_property
     def directions(self) -> Tensor:
         """U diag(d) [coordinates, rank]; of principal modes the identity."""
         frame = self.model.frame
@@ -49,17 +51,73 @@ class _Energy:
             return torch.eye(self.model.basis.rank, dtype=torch.float64)
         return frame.modes * frame.deviations
 
+    @cached_property
+    def places(self) -> dict[str, list[int]]:
+        """The places of operators by how their gradients are taken: "flat", "straight", "curved" or as a feature."""
+        found: dict[str, list[int]] = {"flat": [], "straight": [], "curved": [], FEATURE: []}
+        for name, places in self.model.basis.steps.items():
+            degree = DEGREES.get(name, 2.0)
+            kind = name if name == FEATURE else "flat" if degree == 1 else "straight" if degree == 2 else "curved"
+            found[kind] += [place for place in places if float(self.couplings[place])]
+        return found
+
+    @cached_property
+    def tilt(self) -> Tensor:
+        """The gradient of the linear operators, the same everywhere: [rank, 1]."""
+        origin = torch.zeros(len(self.directions), 1, dtype=torch.float64)
+        rows = self.places["flat"]
+        force = torch.einsum("a,adn->dn", self.couplings[rows], self.model.basis.plain.gradients(origin)[rows])
+        return self.directions.T @ force
+
+    @cached_property
+    def form(self) -> Tensor:
+        """The quadratic operators as one matrix [rank, rank]: what they pull at each direction of q."""
+        rows = self.places["straight"]
+        pull = torch.einsum("a,adn->dn", self.couplings[rows], self.model.basis.plain.gradients(self.directions)[rows])
+        return self.directions.T @ pull
+
+    @cached_property
+    def maps(self) -> Tensor:
+        """The filters that have a coupling, as matrices on q: [filters * rows, rank]."""
+        return (self.model.basis.maps[self._used] @ self.directions).flatten(0, 1)
+
+    @cached_property
+    def steps(self) -> tuple[Tensor, Tensor]:
+        """Height and offset of every row of the filters, [filters * rows, 1] each."""
+        rows = self.model.basis.maps.shape[1]
+        numbers = self.couplings[self.places[FEATURE]], self.model.basis.filters.offsets[self._used]
+        height, offset = (number.repeat_interleave(rows)[:, None] for number in numbers)
+        return height, offset
+
+    @property
+    def _used(self) -> list[int]:
+        first = self.model.basis.steps[FEATURE][0]
+        return [place - first for place in self.places[FEATURE]]
+
     def at(self, q: Tensor) -> tuple[Tensor, Tensor]:
-        """Return energy [n] and gradient [rank, n] at q [rank, n]; operators of degree p are x times slope over p."""
-        basis, g, T = self.model.basis, self.couplings, self.directions
-        x = T @ q
-        G = basis.gradients(x)
-        along = (G * x).sum(1)
-        degree = torch.full((len(g),), 2.0, dtype=torch.float64)
-        for name, places in basis.steps.items():
-            degree[places] = DEGREES.get(name, 2.0)
-        along[basis.steps[FEATURE]] = basis.features(x)
-        return (g / degree) @ along, T.T @ torch.einsum("a,adn->dn", g, G)
+        """Return energy [n] and gradient [rank, n] at q [rank, n].
+
+        All quadratic operators are one matrix in q and filters another, so that a leap costs two products however many
+        operators there are; operators of higher degree p, of which x times slope over p is taken, where any has a
+        coupling.
+        """
+        height, offset = self.steps
+        z, pull = self.maps @ q + offset, self.form @ q
+        E = (q * (self.tilt + pull / 2)).sum(0) + (height * (torch.logaddexp(z, -z) - log(2))).sum(0)
+        slope = self.tilt + pull + self.maps.T @ (height * z.tanh())
+        if self.places["curved"]:
+            more, steeper = self._curved(q)
+            E, slope = E + more, slope + steeper
+        return E, slope
+
+    def _curved(self, q: Tensor) -> tuple[Tensor, Tensor]:
+        """Return energy and gradient of the operators of third and fourth degree."""
+        T, rows = self.directions, self.places["curved"]
+        x, g = T @ q, self.couplings[rows]
+        G = self.model.basis.plain.gradients(x)[rows]
+        degree = [DEGREES[name] for name, places in self.model.basis.steps.items() for p in places if p in rows]
+        weight = g / torch.tensor(degree, dtype=torch.float64)
+        return weight @ (G * x).sum(1), T.T @ torch.einsum("a,adn->dn", g, G)
 
     def refuse_flat(self) -> None:
         """Raise where the energy does not grow in every direction."""
