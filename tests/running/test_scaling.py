@@ -105,7 +105,7 @@ def test_beta_of_a_flow_in_depth_has_rates_not_relevance():
     (point,) = fixed_points(fitted, generator=generator()).points
     (found,) = stability(fitted, point)
     assert found.rate.value == pytest.approx(log(2), abs=4 * found.rate.error)  # per layer, not per ln length
-    assert found.rate.unit == "1/layers"
+    assert found.rate.unit == "1/layer"
     assert classified([found]) == (Relevance.GROWING,)
 
 

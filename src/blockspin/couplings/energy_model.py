@@ -84,7 +84,9 @@ class EnergyModel(Coupling):
     Do not trust when:
         The field leaves where the samples were: nothing is known of the energy there. "bare" where no sample is near
         the mean. "excess" as the whole of what is not Gaussian: it is what these filters catch, a lower bound but for
-        its error. Directions are told apart: filters on a lattice are not. Units that are not independent.
+        its error. Directions are told apart: filters on a lattice are not. Units that are not independent. What is
+        drawn from the energy near a critical point: a score that fits says little of global weights (of the continuous
+        Ising field at K_c on 8 x 8 sites a Binder cumulant of .603(2) came out as .38(1)).
 
     Source:
         swersky2011 for the energy and its scores, hyvarinen2005 for score matching.
