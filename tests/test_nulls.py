@@ -16,6 +16,7 @@ from blockspin.flow import Axis, Flow, Scale
 from blockspin.geometry import Chain
 from blockspin.observables.base import accumulate
 from blockspin.registry import member
+from blockspin.run import run
 from blockspin.running.replicas import Replicas
 from blockspin.running.validity import WHOLE
 from blockspin.schemes.block_average import BlockAverage
@@ -166,6 +167,12 @@ def test_names_are_looked_up_and_off_is_off(tmp_path):
     assert chosen_nulls(config.with_options({"couplings": ["off"]})) == ()
     with pytest.raises(UnknownNameError, match="shuffled"):
         chosen_nulls(RunConfig(nulls=("shufled",)))
+
+
+def test_a_null_flow_that_nobody_knows_is_refused_where_couplings_are_off_too(tmp_path):
+    with pytest.raises(UnknownNameError, match="shuffled"):
+        run(small_run.bare(tmp_path, nulls=("shufled",)), folder=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_prediction_that_a_null_flow_shares_is_named():

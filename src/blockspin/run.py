@@ -71,7 +71,8 @@ def _begun(config: RunConfig, shared: Path | None) -> Callable[[Path], None]:
 def _opened(config: RunConfig) -> tuple[Material, Steps]:
     """Open what a resolved configuration names, the clock running."""
     steps = Steps()
-    nulls = chosen_nulls(config) if chosen_couplings(config) else ()  # both refuse a name that nobody has registered
+    chosen_couplings(config)  # like the null flows, refuses a name that nobody has registered
+    nulls = chosen_nulls(config)
     with steps.step("drawing the records"):
         material = open_material(config, steps.say)
     if nulls:
