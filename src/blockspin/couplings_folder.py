@@ -18,6 +18,7 @@ from blockspin.run_folder import write_json
 from blockspin.running.base import Running
 from blockspin.running.prediction import Places
 from blockspin.running.replicas import Replicas, together
+from blockspin.running.validity import WHOLE
 
 FOLDER = "couplings"
 LARGEST = 2**26
@@ -108,6 +109,11 @@ def write_couplings(
             found = [{"theory": t, "slice": s, **replicas.to_dict()} for (t, s), replicas in row.items()]
             write_json(folder / FOLDER / slug / f"{scale:03d}.json", {"scale": flow.labels[scale], "rows": found})
     write_json(folder / FOLDER / "index.json", {"format": 1, "flows": index})
+
+
+def theories(rows: Sequence[Rows]) -> list[str]:
+    """Return the theories and observables that were measured on the whole of the data at some scale, in their order."""
+    return list(dict.fromkeys(theory for row in rows for theory, part in row if part == WHOLE))
 
 
 def ladders(folder: Path) -> list[Ladder]:

@@ -11,7 +11,7 @@ import torch
 from blockspin.answer import Verdict
 from blockspin.config import RunConfig
 from blockspin.controls import Change, gaussian_field
-from blockspin.couplings_folder import Rows
+from blockspin.couplings_folder import Rows, theories
 from blockspin.ensemble import Ensemble, group_of
 from blockspin.errors import BlockspinError, ConfigError, UnknownNameError
 from blockspin.flow import Flow
@@ -147,7 +147,7 @@ def beside(found: Found, nulls: Sequence[NullFlow]) -> list[dict[str, Any]]:
     tested: list[tuple[dict[str, Any], list[Contrast], str]] = []
     for null in nulls:
         (flow, own), (_, other) = found[null.of], found[null.slug]
-        for theory in dict.fromkeys(t for row in own for t, part in row if part == WHOLE):
+        for theory in theories(own):
             about = {"flow": null.of, "theory": theory, "null": WORDS[null.null], "slug": null.slug}
             tested.append((about, *_contrasts(flow.labels, own, other, theory)))
     all_of_them = iter(corrected(row for _, rows, _ in tested for row in rows))

@@ -9,7 +9,7 @@ from typing import Any
 
 from blockspin.answer import Verdict
 from blockspin.capture.loss import LOSS
-from blockspin.couplings_folder import Ladder, Rows, ladders, write_couplings
+from blockspin.couplings_folder import Ladder, Rows, ladders, theories, write_couplings
 from blockspin.couplings_measured import PLAIN, Slicing, chosen_couplings, measured, slices, whole
 from blockspin.couplings_nulls import Change, NullFlow, beside, sentences, unchanged
 from blockspin.course_run import course_sentences, write_courses
@@ -142,7 +142,7 @@ def _tables(found: Mapping[str, tuple[Flow, Sequence[Rows]]], null_of: Mapping[s
     """Return for every flow and theory the couplings of each scale with errors and fit quality."""
     tables = []
     for slug, (flow, rows) in found.items():
-        for theory in dict.fromkeys(t for row in rows for t, s in row if s == WHOLE):
+        for theory in theories(rows):
             lines = [
                 _line(float(scale.position), scale.label, row.get((theory, WHOLE), Replicas(reason="not measured")))
                 for scale, row in zip(flow, rows, strict=True)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from scipy.stats import t as student
 
-from blockspin.couplings_folder import Ladder, ladders
+from blockspin.couplings_folder import Ladder, ladders, theories
 from blockspin.couplings_measured import PLAIN
 from blockspin.errors import BlockspinError, UnknownNameError
 from blockspin.run_folder import write_json
@@ -117,7 +117,7 @@ def _runnings(ladder: Ladder) -> dict[str, Running]:
     scales = list(range(len(ladder.labels)))
     rows = ladder.rows(scales)
     found = {}
-    for theory in dict.fromkeys(theory for row in rows for theory, part in row if part == WHOLE):
+    for theory in theories(rows):
         try:
             found[theory] = ladder.running(scales, rows, theory, WHOLE)
         except BlockspinError:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from blockspin import __version__
-from blockspin.couplings_folder import Ladder, Rows, ladders, read_json
+from blockspin.couplings_folder import Ladder, Rows, ladders, read_json, theories
 from blockspin.errors import BlockspinError, RunFolderError, TooFewSamplesError, UnknownNameError
 from blockspin.flow import Direction
 from blockspin.run_folder import write_json
@@ -115,7 +115,7 @@ def predictions(ladder: Ladder, held: Sequence[int]) -> Found:
     """Return predictions of all theories of a flow, made from the files of the accessible scales alone."""
     accessible = [s for s in range(len(ladder.labels)) if s not in held]
     rows, places, found = ladder.rows(accessible), ladder.places(held), []
-    for theory in _theories(rows):
+    for theory in theories(rows):
         about: dict[str, Any] = {"flow": ladder.slug, "theory": theory, "prediction": None, "reason": ""}
         try:
             made = predict(ladder.running(accessible, rows, theory, WHOLE), places)
@@ -174,10 +174,6 @@ def _nothing(known: Sequence[Ladder]) -> BlockspinError:
     return TooFewSamplesError(
         f"no flow has {FEWEST} accessible scales beside what is held out (scales: {lengths})", "Hold out fewer."
     )
-
-
-def _theories(rows: Sequence[Rows]) -> list[str]:
-    return list(dict.fromkeys(theory for row in rows for theory, part in row if part == WHOLE))
 
 
 def _scored(ladder: Ladder, rows: Sequence[Rows], theory: str, prediction: Prediction, level: float) -> Scored:
