@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from blockspin.errors import ShapeError
 from blockspin.geometry import Geometry
 from blockspin.observables.base import State
-from blockspin.observables.covariance import OfMoments, varying
+from blockspin.observables.covariance import OfMoments, two_point
 from blockspin.registry import register
 
 
@@ -53,12 +52,7 @@ class Correlation(OfMoments):
             ShapeError: If the field does not fit the geometry.
             ConstantUnitsError: If the field does not vary.
         """
-        C = varying(state)
-        sites = self.geometry.sites
-        if len(C) % sites:
-            raise ShapeError(f"a field of {len(C)} values does not fit {sites} sites", "Give the field's own geometry.")
-        components = len(C) // sites
-        G = torch.einsum("icjc->ij", C.reshape(sites, components, sites, components))
+        G = two_point(state, self.geometry.sites)
         distance, classes = torch.unique(torch.round(self.geometry.distances(), decimals=9), return_inverse=True)
         sums = torch.zeros(len(distance), dtype=torch.float64).index_add_(0, classes.flatten(), G.flatten())
         shells = (sums / torch.bincount(classes.flatten()))[torch.isfinite(distance)]

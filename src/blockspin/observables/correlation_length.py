@@ -8,10 +8,10 @@ from math import pi, sin
 import torch
 from torch import Tensor
 
-from blockspin.errors import FitFailedError, GeometryError, ShapeError
+from blockspin.errors import FitFailedError, GeometryError
 from blockspin.geometry import Geometry, Grid
 from blockspin.observables.base import State
-from blockspin.observables.covariance import OfMoments, varying
+from blockspin.observables.covariance import OfMoments, two_point
 from blockspin.registry import register
 
 
@@ -65,10 +65,7 @@ class CorrelationLength(OfMoments):
             ConstantUnitsError: If the field does not vary.
             FitFailedError: If the longest wave has no power.
         """
-        C, sites, shape = varying(state), self.geometry.sites, self._lattice.shape
-        if len(C) % sites:
-            raise ShapeError(f"a field of {len(C)} values does not fit {sites} sites", "Give the field's own geometry.")
-        G = torch.einsum("icjc->ij", C.reshape(sites, len(C) // sites, sites, len(C) // sites))
+        G, shape = two_point(state, self.geometry.sites), self._lattice.shape
         L = max(shape)
         wave = torch.stack([self._power(G, axis) for axis, n in enumerate(shape) if n == L]).mean()
         if not float(wave) > 0:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from blockspin.ensemble import Batch, check_finite
-from blockspin.errors import ConstantUnitsError
+from blockspin.errors import ConstantUnitsError, ShapeError
 from blockspin.law import GaussianLaw, Source
 from blockspin.observables._merging import merged_means
 from blockspin.observables._running import RunningMoments
@@ -78,6 +78,21 @@ def varying(state: State) -> Tensor:
     if not float(C.trace()) > 0:
         raise ConstantUnitsError("the field does not vary over the samples", "Check the data.")
     return C
+
+
+def two_point(state: State, sites: int) -> Tensor:
+    """Return the connected products at pairs of sites [sites, sites] that a state estimates, summed over components.
+
+    Raises:
+        TooFewSamplesError: If there are fewer than two samples.
+        ShapeError: If the field does not have so many sites.
+        ConstantUnitsError: If the field does not vary.
+    """
+    C = varying(state)
+    if len(C) % sites:
+        raise ShapeError(f"a field of {len(C)} values does not fit {sites} sites", "Give the field's own geometry.")
+    components = len(C) // sites
+    return torch.einsum("icjc->ij", C.reshape(sites, components, sites, components))
 
 
 def moments(source: Source) -> tuple[Tensor, Tensor]:
