@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, fields
 from inspect import signature
 from typing import Any
 
-import numpy as np
 import torch
 
 from blockspin.capture.loss import LOSS
@@ -24,6 +23,7 @@ from blockspin.registry import member, members
 from blockspin.running.replicas import Replicas
 from blockspin.running.validity import WHOLE
 from blockspin.study import Study
+from blockspin.targets import scalar_of
 
 SUITED = ("gaussian-precision", "kernel-exponent", "effective-action")
 """Couplings of one real field that need no choice; those of them that are registered are measured by default."""
@@ -195,7 +195,7 @@ def slices(study: Study, field: Ensemble, group: torch.Tensor) -> dict[str, torc
     """
     masks = whole(study, field, group)
     targets = study.material.targets
-    values = [_named(targets.get(int(key), "")) for key in field.ids]
+    values = [str(scalar_of(targets.get(int(key), ""))) for key in field.ids]
     kinds = sorted(set(values)) if targets else []
     if not 1 < len(kinds) <= SLICES:
         return masks
@@ -205,9 +205,3 @@ def slices(study: Study, field: Ensemble, group: torch.Tensor) -> dict[str, torc
         if int(counts.min()) >= FEWEST:
             masks[f"target {kind}"] = mask
     return masks
-
-
-def _named(target: Any) -> str:
-    """Return a target as a word; a whole number, whatever type and shape it has, as such."""
-    value = target.item() if isinstance(target, np.ndarray) and target.size == 1 else target
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

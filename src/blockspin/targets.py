@@ -92,13 +92,20 @@ def target_field(targets: Mapping[int, Any], like: Ensemble) -> Ensemble | None:
     return like.with_values(torch.from_numpy(field)[:, :, None], Unordered(field.shape[1]))
 
 
+def scalar_of(target: Any) -> Any:
+    """Return a target that is one number as that number, a whole one as an integer; any other as it is."""
+    if isinstance(target, str) or np.size(target) != 1:
+        return target
+    value = np.asarray(target).item()
+    return int(value) if float(value).is_integer() else value
+
+
 def _are_classes(values: list[Any]) -> bool:
-    return all(isinstance(v, str) or (np.size(v) == 1 and float(np.asarray(v).item()).is_integer()) for v in values)
+    return all(isinstance(scalar_of(value), str | int) for value in values)
 
 
 def _classes(values: list[Any]) -> np.ndarray:
-    names = [v if isinstance(v, str) else int(np.asarray(v).item()) for v in values]
-    known, index = np.unique(np.array(names), return_inverse=True)
-    if not 1 < len(known) < len(names):
+    known, index = np.unique(np.array([scalar_of(value) for value in values]), return_inverse=True)
+    if not 1 < len(known) < len(values):
         raise ConfigError("targets", len(known), "at least two classes, and fewer than there are samples.")
     return np.eye(len(known))[index.reshape(-1)]
