@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from typing import IO, Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -14,6 +14,13 @@ from blockspin.readers.base import require
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
 """What a picture may be, whatever its ending: other formats may call programs."""
+
+
+class Readable(Protocol):
+    """What bytes are read from: a file, a member of an archive, a stream that is unpacked on the way."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next ``size`` bytes; fewer at the end."""
 
 
 def text_of(data: bytes, where: str) -> str:
@@ -127,7 +134,7 @@ def pixels_of(picture: Any, where: str) -> np.ndarray:
     return (array[:, :, None] if array.ndim == 2 else array) / np.float32(255)
 
 
-def limited(stream: IO[bytes], size: int, where: str) -> bytes:
+def limited(stream: Readable, size: int, where: str) -> bytes:
     """Return ``size`` bytes of a stream.
 
     Raises:

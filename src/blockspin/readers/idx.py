@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from blockspin.errors import UnreadableRecordError
-from blockspin.readers._contents import numbers_of
-from blockspin.readers._limits import VALUE, refuse_beyond
+from blockspin.readers._contents import limited, numbers_of
 from blockspin.readers._streams import Stream
 from blockspin.readers.base import Item, refuse_unit
 
@@ -30,7 +29,6 @@ def read(path: Path, column: str, unit: str) -> Iterator[Item]:
     with Stream(path) as stream:
         kind, (count, *shape) = _header(stream, path.name)
         size = math.prod(shape) * kind.itemsize
-        refuse_beyond(path.name, "its record's number of bytes", size, VALUE)
         for number in range(count):
             where = f"{path.name}, record {number}"
             values = numbers_of(np.frombuffer(_exactly(stream, size, where), kind).reshape(shape), where)
@@ -47,7 +45,4 @@ def _header(stream: Stream, name: str) -> tuple[np.dtype, list[int]]:
 
 def _exactly(stream: Stream, size: int, where: str) -> bytes:
     stream.allow(size)
-    data = stream.read(size)
-    if len(data) < size:
-        raise UnreadableRecordError(f"{where} is cut short: {len(data)} of {size} bytes", "Fetch the file anew.")
-    return data
+    return limited(stream, size, where)
