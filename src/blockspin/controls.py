@@ -12,6 +12,8 @@ from blockspin.flow import Flow, Scale
 from blockspin.geometry import Unordered
 
 Change = Callable[[Ensemble], Ensemble]
+COPY = "Gaussian of equal covariance"
+"""What a Gaussian copy of a field is called."""
 
 
 def explicit_controls(explicit: Flow, *, generator: torch.Generator) -> dict[str, Flow]:

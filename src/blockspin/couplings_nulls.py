@@ -10,7 +10,7 @@ import torch
 
 from blockspin.answer import Verdict
 from blockspin.config import RunConfig
-from blockspin.controls import Change, gaussian_field
+from blockspin.controls import COPY, Change, gaussian_field
 from blockspin.couplings_folder import Rows, theories
 from blockspin.ensemble import Ensemble, group_of
 from blockspin.errors import BlockspinError, ConfigError, UnknownNameError
@@ -23,7 +23,7 @@ from blockspin.running.validity import WHOLE
 from blockspin.study import DATA, Parts, Study
 
 UNTRAINED, SHUFFLED, GAUSSIAN = "untrained", "shuffled", "gaussian"
-WORDS = {UNTRAINED: "untrained network", SHUFFLED: "sites shuffled", GAUSSIAN: "Gaussian of equal covariance"}
+WORDS = {UNTRAINED: "untrained network", SHUFFLED: "sites shuffled", GAUSSIAN: COPY}
 """Null flows by name, and what they are in words."""
 Origin = tuple[Flow | None, Parts]
 """A flow over depth, and both parts of what its levels are made of; of data alone there is no such flow."""

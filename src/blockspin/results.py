@@ -8,7 +8,7 @@ from typing import Any
 
 from blockspin import gallery
 from blockspin.answer import Answer
-from blockspin.controls import gaussian_copy
+from blockspin.controls import COPY, gaussian_copy
 from blockspin.errors import BlockspinError
 from blockspin.flow import Flow
 from blockspin.registry import member
@@ -18,7 +18,6 @@ from blockspin.study import Study
 from blockspin.summary import answers_file
 
 GAUSSIAN = "gaussian-enough"
-COPY = "Gaussian of equal covariance"
 
 
 def gaussian_answer(study: Study, flow: Flow, controls: Mapping[str, Flow]) -> tuple[list[Answer], list[str]]:

@@ -18,6 +18,11 @@ from blockspin.couplings.gaussian_precision import distance_classes
 FEATURE = "feature"
 
 
+def log_cosh(z: Tensor) -> Tensor:
+    """Return ln cosh z, what a step of a filter is, without overflow."""
+    return torch.logaddexp(z, -z) - log(2)
+
+
 @dataclass(frozen=True, eq=False)
 class Filters:
     """Filters with their offsets, and who has seen the data: equal when their numbers are.
@@ -147,4 +152,4 @@ class FilterBasis:
     def features(self, x: Tensor) -> Tensor:
         """Return the features themselves, [filters, n]."""
         z = self.seen(x)
-        return (torch.logaddexp(z, -z) - log(2)).sum(1)
+        return log_cosh(z).sum(1)

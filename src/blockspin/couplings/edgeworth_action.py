@@ -14,7 +14,7 @@ from blockspin.answer import Verdict
 from blockspin.couplings._frame import Frame
 from blockspin.couplings._sums import PowerSums, covariance_of, sums_of_law
 from blockspin.couplings.base import Coupling, Goodness
-from blockspin.couplings.effective_action import EffectiveAction
+from blockspin.couplings.effective_action import MODES, EffectiveAction
 from blockspin.couplings.gaussian_precision import distance_classes
 from blockspin.ensemble import Batch
 from blockspin.errors import ConfigError, TooFewSamplesError
@@ -107,7 +107,7 @@ class EdgeworthAction(Coupling):
     geometry: Geometry
     frame: Frame
     reach: int = 1
-    modes: int = 4
+    modes: int = MODES
 
     def __post_init__(self):
         if isinstance(self.geometry, Unordered):  # principal coordinates are pure numbers
@@ -123,7 +123,7 @@ class EdgeworthAction(Coupling):
     def on(cls, source: Source, **options: Any) -> EdgeworthAction:
         """Return the coupling for a field, with mean and covariance of these samples: give it the fit half."""
         frame = Frame.of(source)
-        return cls(**{"geometry": source.geometry, "frame": frame, "modes": min(4, frame.rank), **options})
+        return cls(**{"geometry": source.geometry, "frame": frame, "modes": min(MODES, frame.rank), **options})
 
     @property
     def monoid(self) -> DualSums:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import log
 from statistics import mean, stdev
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from blockspin.couplings._filter_basis import FEATURE
+from blockspin.couplings._filter_basis import FEATURE, log_cosh
 from blockspin.couplings._sums import degrees_of_freedom
 from blockspin.couplings.energy_model import EnergyModel
 from blockspin.ensemble import Ensemble, mix
@@ -103,7 +102,7 @@ class _Energy:
         """
         height, offset = self.steps
         z, pull = self.maps @ q + offset, self.form @ q
-        E = (q * (self.tilt + pull / 2)).sum(0) + (height * (torch.logaddexp(z, -z) - log(2))).sum(0)
+        E = (q * (self.tilt + pull / 2)).sum(0) + (height * log_cosh(z)).sum(0)
         slope = self.tilt + pull + self.maps.T @ (height * z.tanh())
         if self.places["curved"]:
             more, steeper = self._curved(q)
