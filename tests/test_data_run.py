@@ -4,8 +4,6 @@ import gzip
 import json
 import shutil
 import struct
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -193,18 +191,9 @@ def test_what_cannot_be_coarse_grained_or_held_is_refused_before_anything_is_wri
     assert not (tmp_path / "a").exists()
 
 
-def test_data_alone_have_nothing_to_divide(files, tmp_path):
-    given = ["--model", "off", "--data", str(files / "data.npz"), "--column", "x", "--modality", "image"]
-    command = [
-        str(Path(sys.executable).with_name("blockspin")),
-        "run",
-        *given,
-        "--scheme",
-        "block-average",
-        "--shard",
-        "1/2",
-    ]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+def test_data_alone_have_nothing_to_divide(files, told):
+    given = ["--model", "off", "--data", files / "data.npz", "--column", "x", "--modality", "image"]
+    done = told("run", *given, "--scheme", "block-average", "--shard", "1/2")
     assert done.returncode
     assert "data alone have no passes" in done.stderr
     assert "Traceback" not in done.stderr

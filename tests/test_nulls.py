@@ -80,6 +80,7 @@ def test_scales_with_coupled_sites_differ_from_shuffled_ones():
     assert compared(field(1, 0.0))["verdict"] == "cannot tell"
 
 
+@pytest.mark.slow
 def test_free_sites_are_seldom_told_from_shuffled_ones():
     chances = [compared(field(seed, 0.0, 200))["scales"][0]["p_value"] for seed in range(100, 180)]
     assert sum(p < 0.05 for p in chances) <= 10  # 4 expected; eleven or more once in three hundred

@@ -151,7 +151,8 @@ def begun(config: Path, folder: Path) -> subprocess.Popen:
     return started
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_run_is_finished_to_the_same_bytes(small, tmp_path, told, how):
     started = begun(small.with_name("run.toml"), tmp_path)
     os.killpg(started.pid, how)

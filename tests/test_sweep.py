@@ -68,6 +68,7 @@ def test_options_of_a_member_and_lists_are_read(tmp_path):
     assert 'layers = ["0", "2", "4"]' in text
 
 
+@pytest.mark.slow
 def test_checkpoints_are_read_each_for_itself(tmp_path):
     for scale in (1, 2):
         state = {name: scale * value for name, value in small_run.make().state_dict().items()}

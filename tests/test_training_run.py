@@ -144,6 +144,7 @@ def test_every_network_is_opened_once(short):
     assert len(short.opened) == 4  # the last, its untrained copy, and the two checkpoints before
 
 
+@pytest.mark.slow
 def test_folders_that_a_trainer_wrote_are_checkpoints(tmp_path):
     """As the transformers library lays them out: a folder a step, with the optimiser beside the model."""
     transformers = pytest.importorskip("transformers")

@@ -165,6 +165,7 @@ def run_under_fire(tmp_path, seed, executor, kept):
         killer.join()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_worker_killed_at_any_moment_costs_its_shard_only(tmp_path, whole, seed):
     run_under_fire(tmp_path, seed, Process(workers=2), kept=seed % 2)

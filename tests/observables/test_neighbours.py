@@ -141,6 +141,7 @@ def test_noise_shows_at_small_distances_only():
     assert bool((found["distance"].diff() > 0).all())
 
 
+@pytest.mark.slow
 def test_the_error_is_never_too_small():
     """At least as many intervals hold the truth as they say; the error is too large by less than sqrt(3)."""
     found = {"two-nn/dimension": [], "gride/dimension": []}

@@ -69,6 +69,7 @@ def test_a_site_that_is_left_over_is_carried_along():
     assert torch.allclose(coarse.values(field).sum(1), field.sum(1), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_error_of_held_out_variance_covers_the_exact_value_of_the_fitted_map():
     """Modes fitted on one half, their variance measured on the other; the law tells what that map's variance is."""
     law = generic_law(Unordered(12))

@@ -96,6 +96,7 @@ def test_two_starts_agree_after_the_burn_in_and_not_before():
         assert all(found) if agree else not any(found)
 
 
+@pytest.mark.slow
 def test_bonds_are_alike_after_the_burn_in_and_not_before():
     for burn_in, sweeps, alike in ((InteractingDimers.burn_in, 1, True), (0, 1, False)):
         means = dimers(InteractingDimers(side=16, chains=200, burn_in=burn_in, sweeps=sweeps), 200).mean((0, 1))
@@ -103,6 +104,7 @@ def test_bonds_are_alike_after_the_burn_in_and_not_before():
         assert (deviation.max() < 4) == alike
 
 
+@pytest.mark.slow
 def test_burn_in_and_units_are_many_autocorrelation_times_long():
     model = InteractingDimers(side=8, chains=64)
     field = dimers(model, 64 * 150)

@@ -1,7 +1,5 @@
 import json
-import subprocess
-import sys
-from pathlib import Path
+from functools import partial
 
 import pytest
 import small_run
@@ -11,7 +9,6 @@ from safetensors.torch import save_file
 from blockspin.cli.spectra import command
 from blockspin.spectra.network import state_spectra
 
-BLOCKSPIN = str(Path(sys.executable).with_name("blockspin"))
 FACTORY = """
 import torch
 def small():
@@ -21,14 +18,10 @@ def small():
 
 
 @pytest.fixture
-def spectra(tmp_path):
+def spectra(tmp_path, told, monkeypatch):
     (tmp_path / "nets.py").write_text(FACTORY, encoding="utf-8")
-
-    def call(*options):
-        given = [BLOCKSPIN, "spectra", "nets:small", *options]
-        return subprocess.run(given, capture_output=True, text=True, timeout=120, cwd=tmp_path)
-
-    return call
+    monkeypatch.syspath_prepend(tmp_path)
+    return partial(told, "spectra", "nets:small")
 
 
 def test_json_has_one_row_a_layer_and_names_what_was_skipped(spectra):

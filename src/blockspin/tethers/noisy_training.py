@@ -35,6 +35,7 @@ class NoisyTrainingTether(Tether):
     name = "noisy-training"
     system = "networks of finite width trained by noisy gradients"
     source = "naveh2021"
+    minutes = 0.05
 
     def rows(self) -> Iterator[Row]:
         """Yield the mean of the wide limit, its correction, and both again from samples of finite networks."""
