@@ -96,6 +96,7 @@ def test_finer_levels_are_predicted_in_writing_and_scored_afterwards(finished, t
     write_report(place)
 
 
+@pytest.mark.slow
 def test_a_folder_that_was_begun_is_finished_to_the_same_bytes(files, finished, tmp_path):
     wanted = config(files, out=str(tmp_path / "run"))
     (tmp_path / "run").mkdir()
