@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from math import inf, isfinite
 
 import numpy as np
@@ -12,17 +12,10 @@ import torch
 from blockspin.answer import Verdict
 from blockspin.errors import TooFewSamplesError
 from blockspin.measurement import Measurement
-from blockspin.running._constrained import DRAWS, Solution
-from blockspin.running._polynomial import Basis, flowed
-from blockspin.running._trajectories import Trajectories, trajectories
+from blockspin.running._constrained import DRAWS
+from blockspin.running._ranges import FEWEST, Fits, Model, cuts_of
 from blockspin.running.base import Running
-from blockspin.running.beta_function import MOST, fit_order
-from blockspin.running.plateau import fit_constant
 
-FEWEST = 3
-"""Scales of the shortest window: two say nothing of whether a coupling stays."""
-SPARE = 2
-"""Steps in a window beyond the coefficients of a beta function: with none, every one of that order would hold."""
 LEVEL = 0.05
 SURE = 0.95
 """Of the intervals by which models are told apart."""
@@ -143,12 +136,12 @@ def windows(
     part = _whole(running, [name for names in chosen for name in names])
     if len(part) < FEWEST:
         raise TooFewSamplesError(f"{len(part)} scales have no windows", f"Measure {FEWEST} or more.")
-    fits = _Fits(part, chosen, generator)
+    fits = Fits(part, chosen, generator)
     for count in range(1, len(part) // FEWEST + 1):
         threshold = level / (count * len(chosen))
         if isfinite(part.dof) and threshold < 1 / (1 + DRAWS):
             break  # simulated p-values do not go so low: nothing would be refused
-        cuts = _cuts(fits, count, threshold)
+        cuts = cuts_of(fits, count, threshold)
         if cuts:
             return _found(fits, cuts, threshold, level)
     return Hierarchy(
@@ -158,105 +151,10 @@ def windows(
     )
 
 
-# --- fits -------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class _Model:
-    """A fit over some scales, with what it needs to be carried to others."""
-
-    order: int
-    solution: Solution
-    basis: Basis | None
-    at: np.ndarray
-    """Coordinates of the scales that it was fitted to."""
-
-    @property
-    def cost(self) -> float:
-        return self.solution.misfit + 2 * len(self.solution.theta)
-
-    def predict(self, x: float) -> np.ndarray:
-        """Return the couplings at a coordinate: the constants, or the trajectory carried on from its nearest scale."""
-        if self.basis is None:
-            return self.solution.theta
-        near = int(np.abs(self.at - x).argmin())
-        points = self.solution.points.reshape(len(self.at), -1)
-        theta = self.solution.theta.reshape(points.shape[1], -1)
-        return flowed(self.basis, theta, points[near : near + 1], np.array([x - self.at[near]]))[0][0]
-
-
-@dataclass(frozen=True, eq=False)
-class _Fits:
-    """Fits of groups of couplings over ranges of scales, each made once."""
-
-    running: Running
-    groups: tuple[tuple[str, ...], ...]
-    generator: torch.Generator
-    made: dict[tuple[tuple[int, ...], int, int], _Model | None] = field(default_factory=dict)
-
-    def accepted(self, scales: Sequence[int], threshold: float) -> tuple[_Model, ...] | None:
-        """Return for each group the least order that is not refused, or None if a group has none."""
-        found = []
-        for group in range(len(self.groups)):
-            orders = range(MOST + 1)
-            fits = (self.fit(scales, group, order) for order in orders)
-            model = next((f for f in fits if f is not None and f.solution.p_value >= threshold), None)
-            if model is None:
-                return None
-            found.append(model)
-        return tuple(found)
-
-    def fit(self, scales: Sequence[int], group: int, order: int, spare: int = SPARE) -> _Model | None:
-        """Return a fit of one order, None where it fails, or leaves too few steps."""
-        key = tuple(scales), group, order
-        if key not in self.made:
-            data = self._data(scales, group)
-            basis = Basis.of(data.points, order) if order else None
-            if basis is not None and len(data.time) < len(basis.powers) + spare:
-                return None
-            one = fit_constant(data, self.generator) if basis is None else fit_order(data, basis, self.generator)
-            at = self.coordinates[list(scales)]
-            self.made[key] = None if one is None else _Model(order, one, basis, at)
-        return self.made[key]
-
-    @property
-    def coordinates(self) -> np.ndarray:
-        """Along what the flow runs, from the first scale on, [scales]."""
-        return np.concatenate([[0.0], np.cumsum(self._data(range(len(self.running)), 0).time)])
-
-    def _data(self, scales: Sequence[int], group: int) -> Trajectories:
-        return trajectories(self.running.select(names=self.groups[group], scales=list(scales)))
-
-
-def _whole(running: Running, names: Sequence[str]) -> Running:
-    """Return the scales at which all couplings exist; without lengths, unless all have one."""
-    part = running.select(names=names)
-    part = part.select(scales=part.known().all(1).nonzero().flatten().tolist())
-    if bool(part.log_lengths.isfinite().all()):
-        return part
-    return replace(part, log_lengths=torch.full_like(part.log_lengths, torch.nan))
-
-
-def _cuts(fits: _Fits, count: int, threshold: float) -> tuple[int, ...]:
-    """Return the ends of the windows of least cost that all hold; none where that many do not."""
-    S = len(fits.running)
-    front: dict[int, tuple[float, tuple[int, ...]]] = {0: (0.0, ())}
-    for left in range(count - 1, -1, -1):
-        reached: dict[int, tuple[float, tuple[int, ...]]] = {}
-        for start, (cost, cuts) in front.items():
-            for end in range(start + FEWEST, S - FEWEST * left + 1) if left else [S]:
-                models = fits.accepted(range(start, end), threshold)
-                if models is not None:
-                    total = cost + sum(model.cost for model in models), (*cuts, end)
-                    reached[end] = min(total, reached.get(end, (inf, ())))
-        front = reached
-    return front.get(S, (inf, ()))[1]
-
-
 # --- what was found ---------------------------------------------------------------------------------------------------
 
 
-def _found(fits: _Fits, cuts: Sequence[int], threshold: float, level: float) -> Hierarchy:
+def _found(fits: Fits, cuts: Sequence[int], threshold: float, level: float) -> Hierarchy:
     parts = [range(start, end) for start, end in zip((0, *cuts), cuts, strict=False)]
     models = [fits.accepted(part, threshold) or () for part in parts]
     found = tuple(_window(fits, part, each) for part, each in zip(parts, models, strict=True))
@@ -265,7 +163,7 @@ def _found(fits: _Fits, cuts: Sequence[int], threshold: float, level: float) -> 
     return Hierarchy(verdict, _statement(fits.running, found, table, level), found, table)
 
 
-def _window(fits: _Fits, scales: Sequence[int], models: Sequence[_Model]) -> Window:
+def _window(fits: Fits, scales: Sequence[int], models: Sequence[Model]) -> Window:
     run = fits.running
     rows = []
     for names, model in zip(fits.groups, models, strict=True):
@@ -285,13 +183,13 @@ def _window(fits: _Fits, scales: Sequence[int], models: Sequence[_Model]) -> Win
     return Window(tuple(run.labels[s] for s in scales), lengths, tuple(rows), p_value, min(own) if own else None)
 
 
-def _table(fits: _Fits, parts: Sequence[range], models: Sequence[Sequence[_Model]]) -> tuple[Cell, ...]:
+def _table(fits: Fits, parts: Sequence[range], models: Sequence[Sequence[Model]]) -> tuple[Cell, ...]:
     """Hold every model against the scales of every window."""
     said = [_said(fits, part, each) for part, each in zip(parts, models, strict=True)]
     return tuple(_cell(fits.running, said, m, w, part) for w, part in enumerate(parts) for m in range(len(parts)))
 
 
-def _said(fits: _Fits, part: range, models: Sequence[_Model]) -> np.ndarray:
+def _said(fits: Fits, part: range, models: Sequence[Model]) -> np.ndarray:
     """Return what the models of a window say at every scale, not having seen it, [scales, couplings]."""
     rows = []
     for s, x in enumerate(fits.coordinates):
@@ -349,3 +247,12 @@ def _what(window: Window) -> str:
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names)
+
+
+def _whole(running: Running, names: Sequence[str]) -> Running:
+    """Return the scales at which all couplings exist; without lengths, unless all have one."""
+    part = running.select(names=names)
+    part = part.select(scales=part.known().all(1).nonzero().flatten().tolist())
+    if bool(part.log_lengths.isfinite().all()):
+        return part
+    return replace(part, log_lengths=torch.full_like(part.log_lengths, torch.nan))
