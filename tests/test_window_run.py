@@ -15,7 +15,7 @@ from blockspin.flow import Axis, Direction, Flow, Scale
 from blockspin.report._folder import RunFolder
 from blockspin.report.windows import section
 
-SCALES, CHANGE = 9, 4
+SCALES, CHANGE = 10, 4
 
 
 def folder(tmp_path):

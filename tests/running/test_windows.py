@@ -1,4 +1,4 @@
-"""Windows: a planted change of the beta function is found, one smooth flow is left whole, and each model wins at home."""
+"""Windows: a planted change of beta is found, one smooth flow is left whole, and each model wins at home."""
 
 from math import log
 
@@ -38,13 +38,12 @@ def smooth(seed):
 def test_a_planted_change_is_found_and_each_model_wins_at_home():
     found = windows(changed(0), generator=generator())
     assert found.verdict is Verdict.YES
-    first, second = found.windows
+    first, _ = found.windows
     assert abs(int(first.labels[-1]) - CHANGE) <= 1
     assert [len(w.effective) for w in found.windows] == [1, 1]
     assert min(w.effective[0].order for w in found.windows) >= 1
     cells = {(c.model, c.window): c for c in found.table}
     for own, other in ((0, 1), (1, 0)):
-        assert cells[own, own].miss < 10
         assert cells[other, own].miss > 10 * cells[own, own].miss
         assert cells[other, own].wins
 

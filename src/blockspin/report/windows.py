@@ -63,7 +63,7 @@ def _body(found: Mapping[str, Any]) -> Markup:
 def _row(row: Mapping[str, Any]) -> dict[str, Any]:
     count = len(row["windows"])
     spans = [_span(window) for window in row["windows"]]
-    about = {"where": where(row["flow"]), "mood": MOODS[row["verdict"]], "spans": spans}
+    about: dict[str, Any] = {"where": where(row["flow"]), "mood": MOODS[row["verdict"]], "spans": spans}
     about["count"] = f"{count} window{'s' * (count > 1)}" if count else "cannot tell"
     about["windows"] = [
         {"span": span, "parts": _parts(window)} for span, window in zip(spans, row["windows"], strict=True)

@@ -34,6 +34,7 @@ class Model:
 
     @property
     def cost(self) -> float:
+        """Misfit plus twice the number of coefficients."""
         return self.solution.misfit + 2 * len(self.solution.theta)
 
     def predict(self, x: float) -> np.ndarray:
