@@ -60,21 +60,22 @@ def test_an_irrelevant_perturbation_of_the_gaussian_fixed_point_dies_at_its_exac
 def test_flows_that_part_are_told_from_those_that_meet_on_a_moving_point():
     parting = attractor(flows(0, -0.7), generator=generator())
     assert parting.verdict is Verdict.NO
-    (row,) = attractor(flows(0, 0.7, drift=0.5), generator=generator()).approaches
-    assert row.verdict is Verdict.YES
-    assert abs(row.rate.value - 0.7) < 4 * row.rate.error
-    assert row.point is None
+    rows = [attractor(flows(seed, 0.7, drift=0.5), generator=generator()).approaches[0] for seed in range(6)]
+    assert all(row.verdict is Verdict.YES and row.point is None for row in rows)
+    rates = [row.rate for row in rows if row.rate is not None]  # one rate is refused once in twenty
+    assert len(rates) >= binom.ppf(0.01, len(rows), 0.95)
+    assert all(abs(rate.value - 0.7) < 4 * rate.error for rate in rates)
 
 
 def test_the_noise_is_taken_off_without_bias():
-    late = [attractor(flows(seed, 3.0), generator=generator()).approaches[0].late for seed in range(40)]
+    late = [attractor(flows(seed, 3.0), generator=generator()).approaches[0].late for seed in range(16)]
     mean = np.mean([m.value for m in late])
     error = np.std([m.value for m in late], ddof=1) / len(late) ** 0.5
     assert abs(mean) < 4 * error
     assert 4 * error < SIGMA**2  # what errors make of it would be seen
 
 
-@pytest.mark.parametrize("seeds", [20, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seeds", [8, pytest.param(200, marks=pytest.mark.slow)])
 def test_flows_that_keep_their_distances_raise_few_alarms_and_those_that_meet_are_seen(seeds):
     alarms = [attractor(flows(s, 0.0, drift=0.3), generator=generator()).verdict is Verdict.YES for s in range(seeds)]
     assert sum(alarms) <= binom.ppf(0.99, seeds, 0.05)

@@ -15,7 +15,8 @@ from scipy.stats import t as student
 from blockspin.answer import Verdict
 from blockspin.errors import ConfigError, ShapeError, TooFewSamplesError
 from blockspin.measurement import Measurement, holm
-from blockspin.running._constrained import Solution, solve
+from blockspin.running._constrained import Solution
+from blockspin.running._decaying import decaying
 from blockspin.running._trajectories import Trajectories, trajectories
 from blockspin.running.base import Running
 
@@ -235,8 +236,8 @@ def _approach(spread: _Spread, chance: float, level: float, verdict: Verdict, ge
             how = f"common end of {len(spread.values)} flows (p = {whole.p_value:.2g})"
             point = _measured(whole, 1, unit, how, dof)
     parts = tuple(spread.weighted(row) for row in np.eye(len(spread.at)))
-    text = f"{name}: {_WORDS[verdict]}, {early} early and {late} late (p = {chance:.2g} for no less)"
-    text += "" if rate is None else f"; differences decay at a rate of {rate}"
+    text = f"{name}: {_WORDS[verdict]} {early} early and {late} late (p = {chance:.2g} for no less)"
+    text += "" if rate is None else f"; differences decay at the rate {rate}"
     text += "" if point is None else f", toward {point}"
     return Approach(name, verdict, text + ".", parts, early, late, chance, rate, point)
 
@@ -253,22 +254,7 @@ def _measured(found: Solution, k: int, unit: str, how: str, dof: float) -> Measu
 
 
 def _decay(spread: _Spread, rows: np.ndarray, *, constant: bool, generator: torch.Generator) -> Solution | None:
-    """Fit combinations of flows [rows, R] that decay at one rate, to 0 or to one constant: (rate, constant, sizes)."""
-    x, count = spread.at, len(rows)
-    J = np.kron(rows, np.eye(len(x)))
-    gone = max(spread.halves(0.0, 1.0).value / max(spread.halves(1.0, 0.0).value, 1e-300), 1e-6)
-    rate = -np.log(gone) / 2 / (x[-(len(x) // 2) :].mean() - x[: len(x) // 2].mean())
-    z = (J @ spread.data.points.ravel()).reshape(count, -1)
-    end = float(z[:, -1].mean()) if constant else 0.0
-    start = np.concatenate([[rate], [end] * constant, z[:, 0] - end])
-
-    def constraints(y: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        left, size = np.exp(-theta[0] * x), theta[1 + constant :]
-        by_rate = np.outer(size, x * left).ravel()
-        by_size = -np.kron(np.eye(count), left[:, None])
-        F = np.column_stack([by_rate, *([-np.ones(len(by_rate))] * constant), by_size])
-        said = np.outer(size, left) + (theta[1] if constant else 0.0)
-        return J @ y - said.ravel(), J, F
-
-    points = spread.data.points.ravel()
-    return solve(points, spread.data.covariance, spread.data.dof, constraints, start, generator=generator)
+    """Fit combinations of flows [rows, R] that decay at one rate."""
+    data = spread.data
+    y, C = data.points.ravel(), data.covariance
+    return decaying(spread.at, y, C, data.dof, rows, constant=constant, generator=generator)
