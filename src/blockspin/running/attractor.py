@@ -195,6 +195,12 @@ class _Spread:
         values = data.points.reshape(flows, -1)
         return cls(data, values, np.concatenate([[0.0], np.cumsum(data.time[: values.shape[1] - 1])]))
 
+    @property
+    def pooled(self) -> float:
+        """Degrees of freedom of what all flows together say of errors (Satterthwaite): each has its own covariance."""
+        variance = np.diag(self.data.covariance).reshape(self.values.shape).sum(1)
+        return self.data.dof * float(variance.sum() ** 2 / (variance**2).sum())
+
     def weighted(self, weight: np.ndarray) -> Measurement:
         """Return the sum of weight times dispersion over the scales."""
         R, y, C = len(self.values), self.data.points.ravel(), self.data.covariance
@@ -222,7 +228,7 @@ class _Spread:
 
 
 def _approach(spread: _Spread, chance: float, level: float, verdict: Verdict, generator: torch.Generator) -> Approach:
-    (name,), (unit,), dof = spread.data.names, spread.data.units, spread.data.dof
+    (name,), (unit,), dof = spread.data.names, spread.data.units, spread.pooled
     early, late = spread.halves(1.0, 0.0), spread.halves(0.0, 1.0)
     rate = point = None
     if spread.chance(early) < level:
@@ -257,4 +263,4 @@ def _decay(spread: _Spread, rows: np.ndarray, *, constant: bool, generator: torc
     """Fit combinations of flows [rows, R] that decay at one rate."""
     data = spread.data
     y, C = data.points.ravel(), data.covariance
-    return decaying(spread.at, y, C, data.dof, rows, constant=constant, generator=generator)
+    return decaying(spread.at, y, C, spread.pooled, rows, constant=constant, generator=generator)
