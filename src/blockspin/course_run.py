@@ -13,6 +13,7 @@ from scipy.stats import t as student
 from blockspin.couplings_folder import Ladder, ladders, theories
 from blockspin.couplings_measured import PLAIN
 from blockspin.errors import BlockspinError, UnknownNameError
+from blockspin.invariance_run import invariances
 from blockspin.run_folder import write_json
 from blockspin.running.base import Running
 from blockspin.running.beta_function import BetaFunction
@@ -73,6 +74,8 @@ def write_courses(
     }
     content: dict[str, Any] = {"format": 1, "together": list(together), "courses": _courses(by, found)}
     content["limits"] = _limits(by, chosen, groups)
+    own = {key: items for key, items in found.items() if not by[key[0]].null_of}
+    content["invariance"] = invariances(chosen, own)
     write_json(folder / COURSES, content)
     return content
 

@@ -1,4 +1,4 @@
-"""Attractor: whether the couplings of several runs come together along their flows."""
+"""Attractor: say whether the couplings of several runs come together along their flows."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ def command(
     seed: int = 0,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> int:
-    """Say whether the couplings of several runs come together along their flows, at what rate and where.
+    """Say whether the couplings of several runs come together along their flows.
 
-    Runs differ in their starting points, seeds, data or networks, and are of samples of their own. What errors make of
-    the differences between them is taken off; scales that do not lie at the same place in all runs are passed over.
+    If so, at what rate, and where. Runs differ in their starting points, seeds, data or networks, and are of samples of
+    their own. What errors make of the differences between them is taken off; scales that do not lie at the same place
+    in all runs are passed over.
 
     Args:
         folders: Two finished runs or more.

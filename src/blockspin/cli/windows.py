@@ -1,4 +1,4 @@
-"""Windows: the effective theories of a run one after the other, each over the scales where it holds."""
+"""Windows: divide the scales of a run into windows, one effective theory for each."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def command(
     seed: int = 0,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> int:
-    """Divide the scales of a run into the fewest windows over each of which one effective theory is not refused.
+    """Divide the scales of a run into windows, one effective theory for each.
 
-    Writes windows.json and the report anew. Over a window every coupling stays, or obeys one beta function; more
-    windows than there are are named with a chance of at most one in twenty. Every model is held against the scales of
-    all windows, its own each predicted without that scale.
+    They are the fewest over each of which a theory is not refused: every coupling stays, or obeys one beta function.
+    More windows than there are are named with a chance of at most one in twenty. Every model is held against the scales
+    of all windows, its own each predicted without that scale. Writes windows.json and the report anew.
 
     Args:
         folder: A finished run.

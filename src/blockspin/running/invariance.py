@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -96,13 +96,17 @@ def scale_invariance(
     if len(running) < FEWEST:
         raise TooFewSamplesError(f"{len(running)} scales do not tell whether one is preferred", f"Give {FEWEST}.")
     chosen = running.names if names is None else tuple(names)
-    return invariance_of(running, {n: plateau(running, [n], generator=generator) for n in chosen}, level, margin)
+    parts = [running.select(names=[name]) for name in chosen]
+    return invariance_of([(part, plateau(part, generator=generator)) for part in parts], level, margin)
 
 
-def invariance_of(
-    running: Running, still: Mapping[str, Plateau], level: float = LEVEL, margin: float = 0.1
-) -> Invariance:
+def invariance_of(still: Sequence[tuple[Running, Plateau]], level: float = LEVEL, margin: float = 0.1) -> Invariance:
     """Say whether couplings whose constants were fitted already move; see ``scale_invariance``.
+
+    Args:
+        still: Each coupling by itself along one axis, and its constant.
+        level: Chance of a false "no".
+        margin: Share of a constant; a change by so much or more is excluded where yes is said.
 
     Raises:
         ConfigError: If the margin is not positive, or no coupling is given.
@@ -110,14 +114,12 @@ def invariance_of(
     if not margin > 0:
         raise ConfigError("margin", margin, "a positive number.")
     if not still:
-        raise ConfigError("names", list(still), "one coupling or more.")
-    adjusted = holm([found.p_value for found in still.values()])
-    rows = tuple(
-        _change(running, name, found.values[name], p) for (name, found), p in zip(still.items(), adjusted, strict=True)
-    )
+        raise ConfigError("names", [], "one coupling or more.")
+    adjusted = holm([found.p_value for _, found in still])
+    rows = tuple(_change(run, *found.values.items(), p) for (run, found), p in zip(still, adjusted, strict=True))
     moved = sorted((row for row in rows if row.p_value < level), key=lambda row: row.p_value)
     sized = [row.most for row in rows if row.most < inf]
-    head = f"along {running.axis.name} over {len(running)} scales"
+    head = f"along {still[0][0].axis.name} over {max(len(run) for run, _ in still)} scales"
     count = f"{len(rows)} coupling{'s' * (len(rows) > 1)}"
     if moved:
         which = ", ".join(row.name for row in moved[:3]) + (" and others" if len(moved) > 3 else "")
@@ -174,8 +176,8 @@ def correlation_length(
     return Measurement(1 / rate, rate_error / rate**2, "lattice spacings", dof + 1, how, dof)
 
 
-def _change(running: Running, name: str, constant: Measurement, p_value: float) -> Change:
-    part = running.select(names=[name])
+def _change(part: Running, constant: tuple[str, Measurement], p_value: float) -> Change:
+    name, still = constant
     half = len(part) // 2
     weight = np.zeros(len(part))
     weight[:half], weight[-half:] = -1 / half, 1 / half
@@ -183,7 +185,7 @@ def _change(running: Running, name: str, constant: Measurement, p_value: float) 
     error = float(np.sqrt(max(weight @ part.covariance.numpy() @ weight, 0.0)))
     how = f"last half of {len(part)} scales less first half; {part.how}"
     change = Measurement(value, error, part.units[0], part.dof + 1, how, part.dof)
-    low, high = constant.interval(SURE)
+    low, high = still.interval(SURE)
     sized = low > 0 or high < 0
-    most = max(abs(end) for end in change.interval(SURE)) / abs(constant.value) if sized else inf
+    most = max(abs(end) for end in change.interval(SURE)) / abs(still.value) if sized else inf
     return Change(name, p_value, change, float(most))
