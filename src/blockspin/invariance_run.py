@@ -44,7 +44,7 @@ def invariances(runs: Mapping[tuple[str, str], Running], courses: Mapping[tuple[
             if key[0] == flow and len(item.names) == 1 and item.plateau is not None and _coarsens(runs[key])
         ]
         if still:
-            found = invariance_of(still)  # type: ignore[arg-type]
+            found = invariance_of(still)
             rows.append({"flow": flow, "verdict": found.verdict.value, "statement": found.statement})
     return rows
 

@@ -23,6 +23,8 @@ from blockspin.running.base import Running
 FEWEST = 3
 """Scales without which nothing is said."""
 LEVEL = 0.05
+REFUSED = 0.01
+"""Chance of a larger misfit below which one rate, or one point, does not describe flows and yields no number."""
 ROUNDING = 1e-9
 """Distance, of the whole range, within which scales of different flows are the same."""
 
@@ -233,12 +235,12 @@ def _approach(spread: _Spread, chance: float, level: float, verdict: Verdict, ge
     rate = point = None
     if spread.chance(early) < level:
         apart = _decay(spread, helmert(len(spread.values)), constant=False, generator=generator)
-        if apart is not None and apart.p_value >= level:
+        if apart is not None and apart.p_value >= REFUSED:
             how = f"differences of {len(spread.values)} flows, one rate (p = {apart.p_value:.2g})"
             rate = _measured(apart, 0, f"1/{spread.data.per}", how, dof)
     if verdict is Verdict.YES and rate is not None:
         whole = _decay(spread, np.eye(len(spread.values)), constant=True, generator=generator)
-        if whole is not None and whole.p_value >= level:
+        if whole is not None and whole.p_value >= REFUSED:
             how = f"common end of {len(spread.values)} flows (p = {whole.p_value:.2g})"
             point = _measured(whole, 1, unit, how, dof)
     parts = tuple(spread.weighted(row) for row in np.eye(len(spread.at)))

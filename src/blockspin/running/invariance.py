@@ -116,7 +116,7 @@ def invariance_of(still: Sequence[tuple[Running, Plateau]], level: float = LEVEL
     if not still:
         raise ConfigError("names", [], "one coupling or more.")
     adjusted = holm([found.p_value for _, found in still])
-    rows = tuple(_change(run, *found.values.items(), p) for (run, found), p in zip(still, adjusted, strict=True))
+    rows = tuple(_change(run, found, p) for (run, found), p in zip(still, adjusted, strict=True))
     moved = sorted((row for row in rows if row.p_value < level), key=lambda row: row.p_value)
     sized = [row.most for row in rows if row.most < inf]
     head = f"along {still[0][0].axis.name} over {max(len(run) for run, _ in still)} scales"
@@ -176,8 +176,8 @@ def correlation_length(
     return Measurement(1 / rate, rate_error / rate**2, "lattice spacings", dof + 1, how, dof)
 
 
-def _change(part: Running, constant: tuple[str, Measurement], p_value: float) -> Change:
-    name, still = constant
+def _change(part: Running, still: Plateau, p_value: float) -> Change:
+    ((name, constant),) = still.values.items()
     half = len(part) // 2
     weight = np.zeros(len(part))
     weight[:half], weight[-half:] = -1 / half, 1 / half
@@ -185,7 +185,7 @@ def _change(part: Running, constant: tuple[str, Measurement], p_value: float) ->
     error = float(np.sqrt(max(weight @ part.covariance.numpy() @ weight, 0.0)))
     how = f"last half of {len(part)} scales less first half; {part.how}"
     change = Measurement(value, error, part.units[0], part.dof + 1, how, part.dof)
-    low, high = still.interval(SURE)
+    low, high = constant.interval(SURE)
     sized = low > 0 or high < 0
-    most = max(abs(end) for end in change.interval(SURE)) / abs(still.value) if sized else inf
+    most = max(abs(end) for end in change.interval(SURE)) / abs(constant.value) if sized else inf
     return Change(name, p_value, change, float(most))
