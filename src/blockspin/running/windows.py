@@ -19,6 +19,8 @@ from blockspin.running.base import Running
 LEVEL = 0.05
 SURE = 0.95
 """Of the intervals by which models are told apart."""
+NAMED = 4
+"""Couplings that a sentence names; more are counted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +137,7 @@ def windows(
     chosen = tuple((name,) for name in running.names) if groups is None else tuple(map(tuple, groups))
     part = _whole(running, [name for names in chosen for name in names])
     if len(part) < FEWEST:
-        raise TooFewSamplesError(f"{len(part)} scales have no windows", f"Measure {FEWEST} or more.")
+        raise TooFewSamplesError(f"{len(part)} scale(s) have no windows", f"Measure {FEWEST} or more.")
     fits = Fits(part, chosen, generator)
     for count in range(1, len(part) // FEWEST + 1):
         threshold = level / (count * len(chosen))
@@ -246,7 +248,7 @@ def _what(window: Window) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names)
+    return ", ".join(names) if len(names) <= NAMED else f"{len(names)} couplings"
 
 
 def _whole(running: Running, names: Sequence[str]) -> Running:
