@@ -29,7 +29,7 @@ def test_couplings_that_run_prefer_a_scale(folder):  # noqa: F811
     assert abs(xi.value + 1 / log(tanh(1.0))) < 4 * xi.error
     (text,) = invariance_sentences(rows, lengths)
     assert text.startswith(
-        "Explicit flow, fields brought to unit variance. A scale is preferred: 1 of 2 couplings moves"
+        "Explicit flow, fields brought to unit variance. Not scale invariant: 1 of 2 couplings moves"
     )
     assert f"over {xi}." in text
 

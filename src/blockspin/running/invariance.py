@@ -124,7 +124,7 @@ def invariance_of(still: Sequence[tuple[Running, Plateau]], level: float = LEVEL
     if moved:
         which = ", ".join(row.name for row in moved[:3]) + (" and others" if len(moved) > 3 else "")
         text = f"{len(moved)} of {count} move{'s' * (len(moved) == 1)} beyond errors {head}: {which}."
-        return Invariance(Verdict.NO, f"A scale is preferred: {text}", rows)
+        return Invariance(Verdict.NO, f"Not scale invariant: {text}", rows)
     text = f"None of {count} moves beyond errors {head}"
     if sized and max(sized) < margin:
         text += f", and changes by more than {100 * max(sized):.2g} % are excluded."
