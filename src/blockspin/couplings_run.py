@@ -15,6 +15,7 @@ from blockspin.couplings_nulls import Change, NullFlow, beside, sentences, uncha
 from blockspin.course_run import course_sentences, write_courses
 from blockspin.errors import BlockspinError
 from blockspin.flow import Flow
+from blockspin.invariance_run import invariance_sentences, reaches
 from blockspin.measurement import Measurement
 from blockspin.prediction_run import by_default
 from blockspin.registry import member
@@ -75,9 +76,11 @@ def along(
         content = {"format": 1, "tables": _tables(found, null_of), "predictions": predictions, "validity": tests}
         write_json(folder / "couplings.json", {**content, "nulls": compared})
     with study.steps.step("following how couplings run"):
-        courses = write_courses(folder, nulls=False, seed=study.config.seed)["courses"]
+        courses = write_courses(folder, nulls=False, seed=study.config.seed)
+        lengths = reaches(flows, study.config.groups, study.config.seed)
     named = {slug: flow.with_measurements(_measurements(*found[slug])) for slug, flow in flows.items()}
-    said = (*_sentences(predictions), *sentences(compared, predictions), *course_sentences(courses))
+    said = (*_sentences(predictions), *sentences(compared, predictions), *course_sentences(courses["courses"]))
+    said += (*invariance_sentences(courses["invariance"], lengths),)
     return CouplingsRun(named, said)
 
 

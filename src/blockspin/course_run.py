@@ -13,6 +13,7 @@ from scipy.stats import t as student
 from blockspin.couplings_folder import Ladder, ladders, theories
 from blockspin.couplings_measured import PLAIN
 from blockspin.errors import BlockspinError, UnknownNameError
+from blockspin.invariance_run import invariances
 from blockspin.run_folder import write_json
 from blockspin.running.base import Running
 from blockspin.running.beta_function import BetaFunction
@@ -65,6 +66,36 @@ def write_courses(
         RunFolderError: If the folder holds no couplings.
         UnknownNameError: If there is no such flow, theory or coupling.
     """
+    by, chosen, groups = runnings_of(folder, flow, theory, together, nulls=nulls)
+    found = {
+        key: [course(run, names, generator=torch.Generator().manual_seed(seed)) for names in groups[key]]
+        for key, run in chosen.items()
+        if key[1] not in PLAIN
+    }
+    content: dict[str, Any] = {"format": 1, "together": list(together), "courses": _courses(by, found)}
+    content["limits"] = _limits(by, chosen, groups)
+    own = {key: items for key, items in found.items() if not by[key[0]].null_of}
+    content["invariance"] = invariances(chosen, own)
+    write_json(folder / COURSES, content)
+    return content
+
+
+def runnings_of(
+    folder: Path, flow: str, theory: str, together: Sequence[str], *, nulls: bool
+) -> tuple[dict[str, Ladder], dict[tuple[str, str], Running], dict[tuple[str, str], list[tuple[str, ...]]]]:
+    """Return flows by slug, and by flow and theory what runs and the sets of couplings that are looked at.
+
+    Args:
+        folder: A run folder.
+        flow: Slug of the one flow, with its nulls; blank for all.
+        theory: The one theory; blank for all that were measured.
+        together: Couplings of one theory that act on each other; by default every coupling alone.
+        nulls: Whether null flows are among them.
+
+    Raises:
+        RunFolderError: If the folder holds no couplings.
+        UnknownNameError: If there is no such flow, theory or coupling.
+    """
     known = [ladder for ladder in ladders(folder) if flow in ("", ladder.slug, ladder.null_of)]
     known = [ladder for ladder in known if nulls or not ladder.null_of or ladder.slug == flow]
     if not known:
@@ -78,16 +109,7 @@ def write_courses(
         names = dict.fromkeys(name for run in chosen.values() for name in run.names)
         wrong = [name for name in together if name not in names]
         raise UnknownNameError("coupling", (wrong or list(together))[0], list(names))
-    by = {ladder.slug: ladder for ladder in known}
-    found = {
-        key: [course(run, names, generator=torch.Generator().manual_seed(seed)) for names in groups[key]]
-        for key, run in chosen.items()
-        if key[1] not in PLAIN
-    }
-    content: dict[str, Any] = {"format": 1, "together": list(together), "courses": _courses(by, found)}
-    content["limits"] = _limits(by, chosen, groups)
-    write_json(folder / COURSES, content)
-    return content
+    return {ladder.slug: ladder for ladder in known}, chosen, groups
 
 
 def course_sentences(rows: Rows) -> list[str]:

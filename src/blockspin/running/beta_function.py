@@ -153,7 +153,7 @@ def fit_beta(
         basis = Basis.of(data.points, degree)
         if basis.powers.size > (len(data.time) - 1) * len(data.names):
             break
-        solution = _fit(data, basis, generator)
+        solution = fit_order(data, basis, generator)
         if solution is not None:
             found[degree] = (basis, solution)
     if not found and len(data.time) <= len(data.names) + 1:
@@ -184,7 +184,8 @@ def _better(other: Solution, fit: Solution, dof: float, level: float) -> bool:
     return bool(fisher.sf(max(fit.misfit - other.misfit, 0.0) / more, more, dof) < level)
 
 
-def _fit(data: Trajectories, basis: Basis, generator: torch.Generator) -> Solution | None:
+def fit_order(data: Trajectories, basis: Basis, generator: torch.Generator) -> Solution | None:
+    """Fit the beta function of one basis, its coefficients coupling by coupling; None if that fails."""
     middle = (data.points[data.before] + data.points[data.before + 1]) / 2
     rates = (data.points[data.before + 1] - data.points[data.before]) / data.time[:, None]
     start = np.linalg.lstsq(basis.at(middle), rates, rcond=None)[0].T
