@@ -103,37 +103,43 @@ class _Learner:
 
 
 def learned(
-    plain: LatticeBasis | ModeBasis, values: Tensor, filters: int, reach: int, *, generator: torch.Generator
+    plain: LatticeBasis | ModeBasis,
+    taught: Tensor,
+    judged: Tensor,
+    filters: int,
+    reach: int,
+    *,
+    generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
     """Return weights [filters, taps] and offsets [filters] that lower the objective most beside the plain operators.
 
-    Couplings are solved for on three quarters of the samples at every step, the gradient in the filters is followed,
-    and what is kept is that which did best on the last quarter, of several random starts.
+    Couplings are solved for on the samples that teach at every step, the gradient in the filters is followed, and what
+    is kept is that which did best on those that judge, of several random starts.
 
     Args:
         plain: The other operators of the energy.
-        values: [n, sites, components], in any order that means nothing.
+        taught: [n, sites, components], in any order that means nothing; the first of them are used.
+        judged: The same of other units.
         filters: How many.
-        reach: Distances that a filter spans.
+        reach: Taps of a filter beside its own site, where sites have distances.
         generator: Of the starts.
     """
-    field = plain.field(values.to(torch.float64))
-    x = plain.coordinates(field)[:, : max(16, NUMBERS // len(field))]
     frame = None if isinstance(plain, ModeBasis) else plain.frame
-    inside = None if frame is None or frame.rank == len(field) else frame.modes
-    cut = 3 * x.shape[1] // 4
-    learner = _Learner(
-        taps_of(plain, reach), inside, _half(plain, x[:, :cut], inside), _half(plain, x[:, cut:], inside)
-    )
+    inside = None if frame is None or frame.rank == taught[0].numel() else frame.modes
+    train, stop = (_half(plain, values, share, inside) for values, share in ((taught, 0.75), (judged, 0.25)))
+    learner = _Learner(taps_of(plain, reach), inside, train, stop)
     starts = [_descended(learner, _start(learner, filters, generator), FIRST) for _ in range(STARTS)]
     found = _descended(learner, min(starts, key=lambda path: path.stopped).raw, STEPS)
     return _apart(learner, *learner.standard(found.raw))
 
 
-def _half(plain: LatticeBasis | ModeBasis, x: Tensor, inside: Tensor | None) -> _Half:
-    G = plain.gradients(x.contiguous())
+def _half(plain: LatticeBasis | ModeBasis, values: Tensor, share: float, inside: Tensor | None) -> _Half:
+    """Return the first samples, up to a share of the most numbers, with what the plain operators say of them."""
+    field = plain.field(values.to(torch.float64))
+    x = plain.coordinates(field)[:, : max(4, int(share * NUMBERS) // len(field))].contiguous()
+    G = plain.gradients(x)
     G = G if inside is None else inside.T @ G
-    return _Half(x.contiguous(), G.flatten(1), plain.laplacians(x).mean(1))
+    return _Half(x, G.flatten(1), plain.laplacians(x).mean(1))
 
 
 def _apart(learner: _Learner, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
