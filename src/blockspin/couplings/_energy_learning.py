@@ -26,8 +26,9 @@ STRETCHES = 40
 """Every second of so many parts of the units is learned from: of a chain, two to each of the usual twenty groups."""
 QUARTERS = 4
 """One of so many parts of that half judges what the others teach."""
-COLLINEAR = 1e-5
-"""Inverse of the largest condition number of the quadratic form that steps are learned beside."""
+COLLINEAR, WHITENED = 1e-5, 1e-10
+"""Inverse of the largest condition number of the quadratic form that steps are learned beside; its square of a whitened
+basis, where every matrix is weighed by the covariance twice."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +68,7 @@ class Lesson:
         span: Distances that a filter reaches, where sites have distances.
         reach: Most distances with an entry of the quadratic form.
         modes: Most principal coordinates on unordered sites.
+        whitened: Whether every mode counts alike, where sites have distances.
     """
 
     half: Ensemble
@@ -76,9 +78,10 @@ class Lesson:
     span: int
     reach: int
     modes: int
+    whitened: bool
 
     @classmethod
-    def of(cls, source: Ensemble, *, filters: int, span: int, reach: int, modes: int) -> Lesson:
+    def of(cls, source: Ensemble, *, filters: int, span: int, reach: int, modes: int, whitened: bool) -> Lesson:
         """Take one half of the units of a field, and a quarter of these as judges.
 
         Raises:
@@ -91,7 +94,7 @@ class Lesson:
         rank = torch.arange(len(units)) if source.chain else mix(units, salt=23).argsort().argsort()
         judges = (rank * (STRETCHES // 2) // len(units) % QUARTERS == 0)[inverse]
         frame = Frame.of(half)
-        return cls(half, judges, frame, filters, span, reach, min(modes, frame.rank))
+        return cls(half, judges, frame, filters, span, reach, min(modes, frame.rank), whitened)
 
     def learned(self, *, directed: bool, generator: torch.Generator) -> Learned:
         """Return the filters that describe the judges best.
@@ -103,7 +106,7 @@ class Lesson:
         """
         geometry = self.half.geometry
         reach = self._reach(directed)
-        plain = operators(geometry, self.frame, reach, self.modes, directed=directed)
+        plain = self._plain(reach, directed)
         count = sum(map(len, plain.steps.values())) + self.filters
         if len(self.half) < 10 * count:
             raise TooFewSamplesError(
@@ -127,23 +130,27 @@ class Lesson:
         teachers, judges = self.half.select(~self.judges), self.half.select(self.judges)
         scores = []
         for energy in (first, second):
-            couplings = solve(*averages(accumulate(energy.sums, teachers)), COLLINEAR**2).couplings
+            couplings = solve(*averages(accumulate(energy.sums, teachers)), WHITENED).couplings
             state = accumulate(energy.sums, judges)
             scores.append(objectives(state, couplings))
         return score_of_parts(scores[0] - scores[1], None, state)
 
+    def _plain(self, reach: int, directed: bool) -> LatticeBasis | ModeBasis:
+        """Return the operators of a quadratic form about the mean."""
+        how = {"directed": directed, "whitened": self.whitened}
+        return operators(self.half.geometry, self.frame, reach, self.modes, **how)
+
     def _reach(self, directed: bool) -> int:
         """Return the most classes of pairs whose operators are not collinear on these samples, by whole distances."""
-        geometry, frame, modes = self.half.geometry, self.frame, self.modes
+        geometry = self.half.geometry
         flat = isinstance(geometry, Unordered) and not directed
         counts = [] if flat else class_counts(geometry, self.reach, directed=directed)
-        widest = operators(geometry, frame, max(counts, default=0), modes, directed=directed)
-        state = accumulate(ScoreSums(widest), self.half)
+        state = accumulate(ScoreSums(self._plain(max(counts, default=0), directed)), self.half)
         refuse_unsuited(state, geometry.sites)
         A, b = averages(state)
         for reach in reversed(counts):
             with suppress(FitFailedError):  # a field in a subspace has fewer waves than there are distances
-                solve(A[: reach + 2, : reach + 2], b[: reach + 2], COLLINEAR)
+                solve(A[: reach + 2, : reach + 2], b[: reach + 2], WHITENED if self.whitened else COLLINEAR)
                 return reach
         return 0
 
@@ -171,10 +178,10 @@ def polynomial(geometry: Geometry) -> tuple[str, ...]:
 
 
 def operators(
-    geometry: Geometry, frame: Frame, reach: int, modes: int, more: tuple[str, ...] = (), *, directed: bool = False
+    geometry: Geometry, frame: Frame, reach: int, modes: int, more: tuple[str, ...] = (), **how: bool
 ) -> LatticeBasis | ModeBasis:
-    """Return the operators of a quadratic form about the mean, and some more."""
+    """Return the operators of a quadratic form about the mean, and some more; ``how`` is for sites with distances."""
     if isinstance(geometry, Unordered):
         return ModeBasis(frame, modes, ("linear", "mass", "pair", *more))
     pairs = (f"pair[{k + 1}]" for k in range(reach))
-    return LatticeBasis(geometry, ("linear", "mass", *pairs, *more), frame, about_mean=True, directed=directed)
+    return LatticeBasis(geometry, ("linear", "mass", *pairs, *more), frame, about_mean=True, **how)

@@ -135,6 +135,10 @@ class FilterBasis:
         """Return what the operators are functions of."""
         return self.plain.coordinates(field)
 
+    def products(self, G: Tensor) -> Tensor:
+        """Return the products of gradients by the metric, summed over samples."""
+        return self.plain.products(G)
+
     def outside(self, field: Tensor) -> Tensor | None:
         """Return the directions along which gradients do not count, or None."""
         return self.plain.outside(field)
@@ -147,8 +151,8 @@ class FilterBasis:
 
     @cached_property
     def sizes(self) -> Tensor:
-        """The squared length of every row within the support, float64 [filters, rows]."""
-        inside = self.maps if isinstance(self.plain, ModeBasis) else self.maps @ self.plain.inside
+        """The squared length of every row by the metric, float64 [filters, rows]."""
+        inside = self.maps if isinstance(self.plain, ModeBasis) else self.maps @ self.plain.metric
         return (inside * self.maps).sum(2)
 
     def seen(self, x: Tensor) -> Tensor:

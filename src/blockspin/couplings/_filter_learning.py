@@ -18,6 +18,8 @@ STARTS, FIRST, STEPS, PATIENCE, RATE = 4, 40, 200, 50, 0.05
 """Random starts, steps of each, steps of the best of them, steps without gain after which it stops, size of a step."""
 RIDGE = 1e-6
 """Of the scaled matrix of products: filters may become collinear on the way."""
+EQUAL = 1e-12
+"""Inverse of a condition number beyond which operators are the same to rounding."""
 FARTHEST = 2.0
 """Deviations from the mean within which a step lies: one that a few samples reach is a straight line to others."""
 COLLINEAR = 1e-6
@@ -45,6 +47,10 @@ class _Half:
         """Mean products of plain gradients, [K, K]."""
         return self.plain @ self.plain.T / self.x.shape[1]
 
+    def mixed(self, weights: Tensor) -> _Half:
+        """Return the same samples with other combinations of the plain operators, weights [K, combinations]."""
+        return _Half(self.x, weights.T @ self.plain, weights.T @ self.laplacians)
+
 
 @dataclass(frozen=True, eq=False)
 class _Learner:
@@ -52,7 +58,7 @@ class _Learner:
 
     Args:
         taps: [taps, rows, D].
-        inside: Orthonormal directions of the support [D, rank], or None for all.
+        inside: Directions that gradients are taken along [D, rank], or None for all sites as they are.
         train: What couplings are solved on.
         stop: What tells when to stop.
     """
@@ -124,13 +130,31 @@ def learned(
         reach: Taps of a filter beside its own site, where sites have distances.
         generator: Of the starts.
     """
-    frame = None if isinstance(plain, ModeBasis) else plain.frame
-    inside = None if frame is None or frame.rank == taught[0].numel() else frame.modes
+    inside = None if isinstance(plain, ModeBasis) else _inside(plain)
     train, stop = (_half(plain, values, share, inside) for values, share in ((taught, 0.75), (judged, 0.25)))
-    learner = _Learner(taps_of(plain, reach), inside, train, stop)
+    apart = _orthonormal(train.products)
+    learner = _Learner(taps_of(plain, reach), inside, train.mixed(apart), stop.mixed(apart))
     starts = [_descended(learner, _start(learner, filters, generator), FIRST) for _ in range(STARTS)]
     found = _descended(learner, min(starts, key=lambda path: path.stopped).raw, STEPS)
     return _apart(learner, *learner.standard(found.raw))
+
+
+def _orthonormal(products: Tensor) -> Tensor:
+    """Return combinations [K, combinations] of operators whose gradients are orthonormal.
+
+    Those of a quadratic form themselves are nearly collinear where modes vary by very different amounts.
+    """
+    root = products.diagonal().sqrt()
+    e, V = torch.linalg.eigh(products / torch.outer(root, root))
+    kept = e > EQUAL * e[-1]
+    return V[:, kept] / e[kept].sqrt() / root[:, None]
+
+
+def _inside(plain: LatticeBasis) -> Tensor | None:
+    """Return the directions that gradients are taken along, or None for all sites as they are."""
+    if plain.scaled is not None or plain.frame is None or plain.frame.rank == plain.geometry.sites:
+        return plain.scaled
+    return plain.frame.modes
 
 
 def _half(plain: LatticeBasis | ModeBasis, values: Tensor, share: float, inside: Tensor | None) -> _Half:

@@ -47,6 +47,8 @@ class LatticeBasis:
         about_mean: Whether operators are of the field less its mean (of the frame), or of the field itself.
         directed: Whether directions are told apart: ``pair[k]`` is then of the pairs at the k-th displacement up to
             sign, nearest first, and not at the k-th distance. Of a ``Grid``.
+        whitened: Whether gradients and Laplacians are those in principal coordinates in units of their deviations (of
+            the frame), so that every mode counts alike however far it varies.
     """
 
     in_modes: ClassVar[bool] = False
@@ -55,6 +57,7 @@ class LatticeBasis:
     frame: Frame | None = None
     about_mean: bool = False
     directed: bool = False
+    whitened: bool = False
 
     def __post_init__(self):
         unknown = [name for name in self.names if name not in UNITS]
@@ -66,6 +69,8 @@ class LatticeBasis:
                 f"a frame of {len(self.frame.mean)} numbers does not fit {self.geometry.sites} sites",
                 "Fit the frame to the same field; it has one component a site.",
             )
+        if self.whitened and self.frame is None:
+            raise ConfigError("whitened", True, "False without a frame, which holds the deviations.")
 
     @property
     def steps(self) -> dict[str, list[int]]:
@@ -95,7 +100,8 @@ class LatticeBasis:
         return field
 
     def coordinates(self, field: Tensor) -> Tensor:
-        """Return what the operators are powers of."""
+        """Return what the operators are powers of; of a whitened basis in float64, since small modes are divided by."""
+        field = field.to(torch.float64) if self.whitened else field
         if not self.about_mean or self.frame is None:
             return field
         return field - self.frame.mean.to(field.dtype)[:, None]
@@ -116,7 +122,7 @@ class LatticeBasis:
 
     def laplacians(self, field: Tensor) -> Tensor:
         """Return the Laplacian of every operator within the support, [operators, n]."""
-        weight = self.inside.diagonal().to(field.dtype)
+        weight = self.metric.diagonal().to(field.dtype)
         rows = []
         for place, name in enumerate(self.names):
             if name in POWERS:
@@ -132,11 +138,29 @@ class LatticeBasis:
             return None
         return self.frame.complement.to(field.dtype)
 
+    def products(self, G: Tensor) -> Tensor:
+        """Return the products of gradients [operators, sites, n] by the metric, summed over samples, float64 [K, K]."""
+        along = self.scaled
+        flat = (G if along is None else along.to(G.dtype).T @ G).flatten(1)
+        found = (flat @ flat.T).to(torch.float64)
+        lost = None if self.whitened else self.outside(G)
+        if lost is not None:
+            away = (lost.T @ G).flatten(1)
+            found -= (away @ away.T).to(torch.float64)
+        return found
+
     # --- matrices ----------------------------------------------------------------------------------------------------
 
+    @property
+    def scaled(self) -> Tensor | None:
+        """Of a whitened basis the directions of the support times their deviations, [sites, rank]."""
+        return self.frame.modes * self.frame.deviations if self.whitened and self.frame is not None else None
+
     @cached_property
-    def inside(self) -> Tensor:
-        """The projector on the support, float64 [sites, sites]."""
+    def metric(self) -> Tensor:
+        """What gradients are multiplied by: the projector on the support, or the covariance; float64 [sites, sites]."""
+        if self.scaled is not None:
+            return self.scaled @ self.scaled.T
         eye = torch.eye(self.geometry.sites, dtype=torch.float64)
         return eye if self.frame is None else eye - self.frame.complement @ self.frame.complement.T
 
@@ -172,7 +196,7 @@ class LatticeBasis:
         """The Laplacians of quadratic operators within the support, float64 [operators]."""
         quadratic = [name not in POWERS for name in self.names]
         traces = [
-            float((self.inside * self.matrix(n)).sum()) if q else 0.0
+            float((self.metric * self.matrix(n)).sum()) if q else 0.0
             for n, q in zip(self.names, quadratic, strict=True)
         ]
         return torch.tensor(traces, dtype=torch.float64)

@@ -23,9 +23,12 @@ from blockspin.couplings._unseen_sums import UnseenSums
 from blockspin.couplings.base import Coupling, Goodness
 from blockspin.ensemble import Ensemble
 from blockspin.errors import ConfigError, FitFailedError, TooFewSamplesError
-from blockspin.geometry import Geometry
+from blockspin.geometry import Geometry, Unordered
 from blockspin.observables.base import State
 from blockspin.registry import register
+
+WHITENED_RIDGE = 1e-12
+"""The ridge of a whitened model: its operators are nearly collinear, and known in float64."""
 
 
 @register
@@ -102,6 +105,7 @@ class EnergyModel(Coupling):
     modes: int = 4
     ridge: float = 1e-8
     directed: bool = False
+    whitened: bool = False
 
     def __post_init__(self):
         if not 0 < self.ridge < 1e-2:
@@ -121,6 +125,7 @@ class EnergyModel(Coupling):
         reach: int = 12,
         modes: int = 4,
         directed: bool | None = None,
+        whitened: bool = False,
         seed: int = 0,
     ) -> EnergyModel:
         """Return the coupling for a field: filters are learned from half of its units, which are not measured again.
@@ -134,6 +139,8 @@ class EnergyModel(Coupling):
             directed: Whether directions are told apart. By default both are learned on a lattice, and directions kept
                 only where the quarter of the half that teaches which stops learning is described better with them, by
                 more than one standard error of the difference.
+            whitened: Whether scores are matched in principal coordinates in units of their deviations, as they always
+                are on unordered sites, and not site by site: for drawing from the energy.
             seed: Of the starts of learning.
 
         Raises:
@@ -145,15 +152,18 @@ class EnergyModel(Coupling):
         for option, value in (("filters", filters), ("modes", modes)):
             if value < 1:
                 raise ConfigError(option, value, "an integer of at least 1.")
-        lesson = Lesson.of(source, filters=filters, span=span, reach=reach, modes=modes)
+        lesson = Lesson.of(source, filters=filters, span=span, reach=reach, modes=modes, whitened=whitened)
         found = chosen(lesson, directed, generator=torch.Generator().manual_seed(seed))
-        return cls(source.geometry, lesson.frame, found.filters, found.reach, lesson.modes, directed=found.directed)
+        ridge = {"ridge": WHITENED_RIDGE} if whitened else {}
+        how = {"directed": found.directed, "whitened": whitened, **ridge}
+        return cls(source.geometry, lesson.frame, found.filters, found.reach, lesson.modes, **how)
 
     @cached_property
     def basis(self) -> FilterBasis:
         """The operators: quadratic form, polynomial, filters."""
         more = polynomial(self.geometry)
-        plain = operators(self.geometry, self.frame, self.reach, self.modes, more, directed=self.directed)
+        how = {"directed": self.directed, "whitened": self.whitened}
+        plain = operators(self.geometry, self.frame, self.reach, self.modes, more, **how)
         return FilterBasis(plain, self.filters)
 
     @property
@@ -199,8 +209,8 @@ class EnergyModel(Coupling):
         }
 
     def remarks(self, state: State) -> dict[str, float]:
-        """Return whether directions are told apart, 1 or 0."""
-        return {"directed": float(self.directed)}
+        """Return whether directions are told apart on sites that have distances, 1 or 0."""
+        return {} if isinstance(self.geometry, Unordered) else {"directed": float(self.directed)}
 
     def goodness(self, fitted: State, held_out: State) -> Goodness:
         """Return the gain of the objective on held-out samples over the Gaussian theory, as a share of it.
@@ -228,7 +238,7 @@ class EnergyModel(Coupling):
         full = (state["parts"] > 0).nonzero().flatten()
         if len(full) < FEWEST:
             raise TooFewSamplesError(f"{len(full)} independent units tell no bias", "Give more units.")
-        rows = [self._curvatures(_without(state, int(part))) for part in full]
+        rows = [self._curvatures(without(state, int(part))) for part in full]
         bias = {
             key: (len(full) - 1) * (torch.stack([row[key] for row in rows]).mean() - value)
             for key, value in whole.items()
@@ -246,7 +256,7 @@ class EnergyModel(Coupling):
         return {key: value / self.basis.rank for key, value in found.items()}
 
 
-def _without(state: State, part: int) -> State:
+def without(state: State, part: int) -> State:
     """Return what ``averages`` needs of a state without one of its parts."""
     rest = {key: state[key].sum(0, keepdim=True) - state[key][part] for key in ("products", "laplacians")}
     return {**rest, "weight": state["weight"] - state["parts"][part]}
