@@ -2,13 +2,11 @@
 
 from math import log, tanh
 
-import numpy as np
 import pytest
 import torch
 
 from blockspin.couplings._filter_basis import Filters
 from blockspin.couplings._frame import Frame
-from blockspin.couplings._sums import covariance_of
 from blockspin.couplings.energy_model import EnergyModel
 from blockspin.couplings.energy_observables import observed
 from blockspin.couplings.energy_sampling import _Energy, difference, draw
@@ -83,3 +81,19 @@ def critical_fields(side: int, samples: int) -> Ensemble:
     A = torch.from_numpy(continuous_ising.coupling_matrix(side, side, K)[0])
     noise = torch.randn(samples, side**2, dtype=torch.float64, generator=generator)
     return Ensemble.of(spins @ A + noise @ torch.linalg.cholesky(A).T, Grid((side, side)))
+
+
+@pytest.mark.slow
+def test_fields_drawn_at_the_transition_are_those_of_the_source_where_scores_are_whitened():
+    field = critical_fields(8, 6000)
+    binder = member("observables", "binder")()
+    source = evaluate(binder, field)
+    model = EnergyModel.on(field, directed=False, whitened=True)
+    found = observed(model, accumulate(model.monoid, field), binder, generator=torch.Generator().manual_seed(0))
+    for key in ("binder", "second"):
+        assert abs(found[key].value - float(source[key])) < 4 * found[key].error
+    assert found["binder"].error < 0.02
+    plain = EnergyModel.on(field, directed=False)
+    state = accumulate(plain.monoid, field)
+    fields = draw(plain, plain.couplings(state), 2000, generator=torch.Generator().manual_seed(0), gap=40, burn_in=500)
+    assert evaluate(binder, fields)["binder"] < 0.55  # site by site the mean has one of 64 votes
