@@ -13,12 +13,13 @@ from blockspin.couplings._filter_basis import FilterBasis, Filters, neighbours
 from blockspin.couplings._frame import Frame
 from blockspin.couplings._lattice_basis import MOST_PAIRS, LatticeBasis, class_counts
 from blockspin.couplings.energy_model import EnergyModel
-from blockspin.couplings.energy_sampling import draw
+from blockspin.couplings.energy_observables import observed
 from blockspin.engine.errorbars import jackknife
 from blockspin.ensemble import Ensemble
 from blockspin.errors import ConfigError, GeometryError
 from blockspin.geometry import Chain, Grid, Tree
 from blockspin.observables.base import accumulate
+from blockspin.registry import member
 
 SHARE, WELL, NOISE = 0.8, 0.8, 0.5
 
@@ -169,16 +170,12 @@ def test_directions_are_refused_where_there_are_none():
 
 
 @pytest.mark.slow
-def test_fields_drawn_from_an_energy_with_directions_have_the_covariance_of_the_source():
-    field = slanted(8000, 5)
-    model = EnergyModel.on(field, filters=1)
-    drawn = draw(
-        model, model.couplings(accumulate(model.monoid, field)), 8000, generator=torch.Generator().manual_seed(1)
-    )
-    for step in ((0, 0), (0, 1), (1, 0)):
-        found, true = (
-            torch.stack([(x := e.values.reshape(-1, 5, 5)[g::20]).mul(x.roll(step, (1, 2))).mean() for g in range(20)])
-            for e in (drawn, field)
-        )
-        error = ((found.var() + true.var()) / 20) ** 0.5
-        assert abs(float(found.mean() - true.mean())) < 4 * float(error) + 0.05 * float(true.mean().abs())
+def test_fields_drawn_from_an_energy_with_directions_have_the_exact_spread_of_their_mean():
+    """The mean of phi is that of psi over 1 - c."""
+    field = slanted(6000, 5)
+    model = EnergyModel.on(field, filters=1, whitened=True)
+    assert model.directed
+    state, binder = accumulate(model.monoid, field), member("observables", "binder")()
+    second = observed(model, state, binder, generator=torch.Generator().manual_seed(1))["second"]
+    assert abs(second.value - (WELL**2 + NOISE**2) / 25 / (1 - SHARE) ** 2) < 4 * second.error
+    assert second.error < 0.1 * second.value
