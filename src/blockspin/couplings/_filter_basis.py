@@ -10,10 +10,12 @@ from math import log
 import torch
 from torch import Tensor
 
+from blockspin.couplings._displacements import apart, shells
 from blockspin.couplings._frame import Frame
 from blockspin.couplings._lattice_basis import LatticeBasis
 from blockspin.couplings._mode_basis import ModeBasis
 from blockspin.couplings.gaussian_precision import distance_classes
+from blockspin.geometry import Geometry
 
 FEATURE = "feature"
 
@@ -29,7 +31,8 @@ class Filters:
 
     Args:
         weights: float64 [filters, taps]; on sites with distances what the site itself and those at the first, second,
-            ... distance are multiplied by; else one number a principal coordinate. In inverse units of the field.
+            ... distance (or displacement) are multiplied by; else one number a principal coordinate. In inverse units
+            of the field.
         offsets: float64 [filters].
         seen: int64, the units that the filters were learned from, sorted.
     """
@@ -54,16 +57,29 @@ class Filters:
         return hash(repr(self))
 
 
+def neighbours(geometry: Geometry, span: int, *, directed: bool) -> int:
+    """Return how many taps beside its own site a filter has that reaches the ``span`` nearest distances."""
+    if directed:
+        return sum(map(len, shells(geometry, span, signed=True)))
+    return len(distance_classes(geometry, span))
+
+
 def taps_of(plain: LatticeBasis | ModeBasis, reach: int) -> Tensor:
     """Return the matrices [taps, rows, D] that a filter is a combination of.
 
-    On sites with distances a filter is laid around every site, and is the same in every direction: the taps are the
-    identity and the neighbours at each of ``reach`` distances. Otherwise it is one row over the coordinates.
+    On sites with distances a filter is laid around every site. It is the same in every direction, the taps being the
+    identity and the neighbours at each of ``reach`` distances; or, where the basis is directed, they are the identity
+    and the site at each of ``reach`` displacements. Otherwise it is one row over the coordinates.
     """
     if isinstance(plain, ModeBasis):
         return torch.eye(plain.modes, dtype=torch.float64)[:, None, :]
-    near = [mask.to(torch.float64) for mask in distance_classes(plain.geometry, reach)] if reach else []
-    return torch.stack([torch.eye(plain.geometry.sites, dtype=torch.float64), *near])
+    near: list[Tensor] = []
+    if reach and plain.directed:
+        steps = [step for shell in shells(plain.geometry, reach, signed=True) for step in shell]
+        near = [apart(plain.geometry, step, signed=True) for step in steps[:reach]]
+    elif reach:
+        near = distance_classes(plain.geometry, reach)
+    return torch.stack([torch.eye(plain.geometry.sites), *near]).to(torch.float64)
 
 
 @dataclass(frozen=True)
@@ -119,6 +135,10 @@ class FilterBasis:
         """Return what the operators are functions of."""
         return self.plain.coordinates(field)
 
+    def products(self, G: Tensor) -> Tensor:
+        """Return the products of gradients by the metric, summed over samples."""
+        return self.plain.products(G)
+
     def outside(self, field: Tensor) -> Tensor | None:
         """Return the directions along which gradients do not count, or None."""
         return self.plain.outside(field)
@@ -131,8 +151,8 @@ class FilterBasis:
 
     @cached_property
     def sizes(self) -> Tensor:
-        """The squared length of every row within the support, float64 [filters, rows]."""
-        inside = self.maps if isinstance(self.plain, ModeBasis) else self.maps @ self.plain.inside
+        """The squared length of every row by the metric, float64 [filters, rows]."""
+        inside = self.maps if isinstance(self.plain, ModeBasis) else self.maps @ self.plain.metric
         return (inside * self.maps).sum(2)
 
     def seen(self, x: Tensor) -> Tensor:

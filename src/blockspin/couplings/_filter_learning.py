@@ -18,6 +18,8 @@ STARTS, FIRST, STEPS, PATIENCE, RATE = 4, 40, 200, 50, 0.05
 """Random starts, steps of each, steps of the best of them, steps without gain after which it stops, size of a step."""
 RIDGE = 1e-6
 """Of the scaled matrix of products: filters may become collinear on the way."""
+EQUAL = 1e-12
+"""Inverse of a condition number beyond which operators are the same to rounding."""
 FARTHEST = 2.0
 """Deviations from the mean within which a step lies: one that a few samples reach is a straight line to others."""
 COLLINEAR = 1e-6
@@ -45,6 +47,10 @@ class _Half:
         """Mean products of plain gradients, [K, K]."""
         return self.plain @ self.plain.T / self.x.shape[1]
 
+    def mixed(self, weights: Tensor) -> _Half:
+        """Return the same samples with other combinations of the plain operators, weights [K, combinations]."""
+        return _Half(self.x, weights.T @ self.plain, weights.T @ self.laplacians)
+
 
 @dataclass(frozen=True, eq=False)
 class _Learner:
@@ -52,7 +58,7 @@ class _Learner:
 
     Args:
         taps: [taps, rows, D].
-        inside: Orthonormal directions of the support [D, rank], or None for all.
+        inside: Directions that gradients are taken along [D, rank], or None for all sites as they are.
         train: What couplings are solved on.
         stop: What tells when to stop.
     """
@@ -103,37 +109,61 @@ class _Learner:
 
 
 def learned(
-    plain: LatticeBasis | ModeBasis, values: Tensor, filters: int, reach: int, *, generator: torch.Generator
+    plain: LatticeBasis | ModeBasis,
+    taught: Tensor,
+    judged: Tensor,
+    filters: int,
+    reach: int,
+    *,
+    generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
     """Return weights [filters, taps] and offsets [filters] that lower the objective most beside the plain operators.
 
-    Couplings are solved for on three quarters of the samples at every step, the gradient in the filters is followed,
-    and what is kept is that which did best on the last quarter, of several random starts.
+    Couplings are solved for on the samples that teach at every step, the gradient in the filters is followed, and what
+    is kept is that which did best on those that judge, of several random starts.
 
     Args:
         plain: The other operators of the energy.
-        values: [n, sites, components], in any order that means nothing.
+        taught: [n, sites, components], in any order that means nothing; the first of them are used.
+        judged: The same of other units.
         filters: How many.
-        reach: Distances that a filter spans.
+        reach: Taps of a filter beside its own site, where sites have distances.
         generator: Of the starts.
     """
-    field = plain.field(values.to(torch.float64))
-    x = plain.coordinates(field)[:, : max(16, NUMBERS // len(field))]
-    frame = None if isinstance(plain, ModeBasis) else plain.frame
-    inside = None if frame is None or frame.rank == len(field) else frame.modes
-    cut = 3 * x.shape[1] // 4
-    learner = _Learner(
-        taps_of(plain, reach), inside, _half(plain, x[:, :cut], inside), _half(plain, x[:, cut:], inside)
-    )
+    inside = None if isinstance(plain, ModeBasis) else _inside(plain)
+    train, stop = (_half(plain, values, share, inside) for values, share in ((taught, 0.75), (judged, 0.25)))
+    apart = _orthonormal(train.products)
+    learner = _Learner(taps_of(plain, reach), inside, train.mixed(apart), stop.mixed(apart))
     starts = [_descended(learner, _start(learner, filters, generator), FIRST) for _ in range(STARTS)]
     found = _descended(learner, min(starts, key=lambda path: path.stopped).raw, STEPS)
     return _apart(learner, *learner.standard(found.raw))
 
 
-def _half(plain: LatticeBasis | ModeBasis, x: Tensor, inside: Tensor | None) -> _Half:
-    G = plain.gradients(x.contiguous())
+def _orthonormal(products: Tensor) -> Tensor:
+    """Return combinations [K, combinations] of operators whose gradients are orthonormal.
+
+    Those of a quadratic form themselves are nearly collinear where modes vary by very different amounts.
+    """
+    root = products.diagonal().sqrt()
+    e, V = torch.linalg.eigh(products / torch.outer(root, root))
+    kept = e > EQUAL * e[-1]
+    return V[:, kept] / e[kept].sqrt() / root[:, None]
+
+
+def _inside(plain: LatticeBasis) -> Tensor | None:
+    """Return the directions that gradients are taken along, or None for all sites as they are."""
+    if plain.scaled is not None or plain.frame is None or plain.frame.rank == plain.geometry.sites:
+        return plain.scaled
+    return plain.frame.modes
+
+
+def _half(plain: LatticeBasis | ModeBasis, values: Tensor, share: float, inside: Tensor | None) -> _Half:
+    """Return the first samples, up to a share of the most numbers, with what the plain operators say of them."""
+    field = plain.field(values.to(torch.float64))
+    x = plain.coordinates(field)[:, : max(4, int(share * NUMBERS) // len(field))].contiguous()
+    G = plain.gradients(x)
     G = G if inside is None else inside.T @ G
-    return _Half(x.contiguous(), G.flatten(1), plain.laplacians(x).mean(1))
+    return _Half(x, G.flatten(1), plain.laplacians(x).mean(1))
 
 
 def _apart(learner: _Learner, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

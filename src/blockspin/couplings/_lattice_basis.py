@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from math import factorial
 from typing import ClassVar
 
@@ -12,6 +13,7 @@ import torch
 from scipy.sparse import csr_array, vstack
 from torch import Tensor
 
+from blockspin.couplings._displacements import apart, shells
 from blockspin.couplings._frame import Frame
 from blockspin.couplings.gaussian_precision import distance_classes
 from blockspin.errors import ConfigError, GeometryError, ShapeError
@@ -21,7 +23,7 @@ POWERS = {"linear": 1, "mass": 2, "cubic": 3, "quartic": 4, "sextic": 6}
 """Operators of single sites: the field to this power over its factorial."""
 
 MOST_PAIRS = 32
-"""The furthest distance class that has a name."""
+"""The furthest class of pairs that has a name."""
 
 UNITS: Mapping[str, str] = {
     **{name: f"field^-{power}" for name, power in POWERS.items()},
@@ -43,6 +45,10 @@ class LatticeBasis:
         names: Operators, in order.
         frame: The support; None where every direction varies.
         about_mean: Whether operators are of the field less its mean (of the frame), or of the field itself.
+        directed: Whether directions are told apart: ``pair[k]`` is then of the pairs at the k-th displacement up to
+            sign, nearest first, and not at the k-th distance. Of a ``Grid``.
+        whitened: Whether gradients and Laplacians are those in principal coordinates in units of their deviations (of
+            the frame), so that every mode counts alike however far it varies.
     """
 
     in_modes: ClassVar[bool] = False
@@ -50,6 +56,8 @@ class LatticeBasis:
     names: tuple[str, ...]
     frame: Frame | None = None
     about_mean: bool = False
+    directed: bool = False
+    whitened: bool = False
 
     def __post_init__(self):
         unknown = [name for name in self.names if name not in UNITS]
@@ -61,6 +69,8 @@ class LatticeBasis:
                 f"a frame of {len(self.frame.mean)} numbers does not fit {self.geometry.sites} sites",
                 "Fit the frame to the same field; it has one component a site.",
             )
+        if self.whitened and self.frame is None:
+            raise ConfigError("whitened", True, "False without a frame, which holds the deviations.")
 
     @property
     def steps(self) -> dict[str, list[int]]:
@@ -90,7 +100,8 @@ class LatticeBasis:
         return field
 
     def coordinates(self, field: Tensor) -> Tensor:
-        """Return what the operators are powers of."""
+        """Return what the operators are powers of; of a whitened basis in float64, since small modes are divided by."""
+        field = field.to(torch.float64) if self.whitened else field
         if not self.about_mean or self.frame is None:
             return field
         return field - self.frame.mean.to(field.dtype)[:, None]
@@ -111,7 +122,7 @@ class LatticeBasis:
 
     def laplacians(self, field: Tensor) -> Tensor:
         """Return the Laplacian of every operator within the support, [operators, n]."""
-        weight = self.inside.diagonal().to(field.dtype)
+        weight = self.metric.diagonal().to(field.dtype)
         rows = []
         for place, name in enumerate(self.names):
             if name in POWERS:
@@ -127,11 +138,29 @@ class LatticeBasis:
             return None
         return self.frame.complement.to(field.dtype)
 
+    def products(self, G: Tensor) -> Tensor:
+        """Return the products of gradients [operators, sites, n] by the metric, summed over samples, float64 [K, K]."""
+        along = self.scaled
+        flat = (G if along is None else along.to(G.dtype).T @ G).flatten(1)
+        found = (flat @ flat.T).to(torch.float64)
+        lost = None if self.whitened else self.outside(G)
+        if lost is not None:
+            away = (lost.T @ G).flatten(1)
+            found -= (away @ away.T).to(torch.float64)
+        return found
+
     # --- matrices ----------------------------------------------------------------------------------------------------
 
+    @property
+    def scaled(self) -> Tensor | None:
+        """Of a whitened basis the directions of the support times their deviations, [sites, rank]."""
+        return self.frame.modes * self.frame.deviations if self.whitened and self.frame is not None else None
+
     @cached_property
-    def inside(self) -> Tensor:
-        """The projector on the support, float64 [sites, sites]."""
+    def metric(self) -> Tensor:
+        """What gradients are multiplied by: the projector on the support, or the covariance; float64 [sites, sites]."""
+        if self.scaled is not None:
+            return self.scaled @ self.scaled.T
         eye = torch.eye(self.geometry.sites, dtype=torch.float64)
         return eye if self.frame is None else eye - self.frame.complement @ self.frame.complement.T
 
@@ -144,20 +173,30 @@ class LatticeBasis:
         if name == "derivative":
             return _second_derivative(self.geometry)
         wanted = 1 if name == "gradient" else int(name[5:-1])
-        classes = distance_classes(self.geometry, wanted)
-        if len(classes) < wanted:
+        masks = distance_classes(self.geometry, 1) if name == "gradient" else self._pairs
+        if len(masks) < wanted:
+            kind = "displacements" if self.directed else "distances"
             raise GeometryError(
-                f"{self.geometry} has {len(classes)} distances, and no operator {name!r}", "Ask for fewer distances."
+                f"{self.geometry} has {len(masks)} {kind}, and no operator {name!r}", f"Ask for fewer {kind}."
             )
-        near = classes[-1].to(torch.float64)
+        near = masks[wanted - 1].to(torch.float64)
         return near if name != "gradient" else near.sum(1).diag() - near
+
+    @cached_property
+    def _pairs(self) -> list[Tensor]:
+        """The pairs of sites of every class up to the furthest that is named, masks [sites, sites]."""
+        most = max(int(name[5:-1]) for name in self.names if name.startswith("pair"))
+        if not self.directed:
+            return distance_classes(self.geometry, most)
+        steps = [step for shell in shells(self.geometry, most, signed=False) for step in shell]
+        return [apart(self.geometry, step, signed=False) for step in steps[:most]]
 
     @cached_property
     def traces(self) -> Tensor:
         """The Laplacians of quadratic operators within the support, float64 [operators]."""
         quadratic = [name not in POWERS for name in self.names]
         traces = [
-            float((self.inside * self.matrix(n)).sum()) if q else 0.0
+            float((self.metric * self.matrix(n)).sum()) if q else 0.0
             for n, q in zip(self.names, quadratic, strict=True)
         ]
         return torch.tensor(traces, dtype=torch.float64)
@@ -165,8 +204,11 @@ class LatticeBasis:
     @cached_property
     def _dense(self) -> dict[int, Tensor]:
         """Return the matrices with many entries, by the place of the operator."""
-        found = {place: self.matrix(name) for place, name in enumerate(self.names) if name not in POWERS}
-        return {place: M for place, M in found.items() if int(M.count_nonzero()) > DENSE * M.numel()}
+        found = {}
+        for place, name in enumerate(self.names):
+            if name not in POWERS and int((M := self.matrix(name)).count_nonzero()) > DENSE * M.numel():
+                found[place] = M
+        return found
 
     @cached_property
     def _sparse(self) -> tuple[list[int], csr_array]:
@@ -174,6 +216,18 @@ class LatticeBasis:
         places = [place for place, name in enumerate(self.names) if name not in POWERS and place not in self._dense]
         rows = [csr_array(self.matrix(self.names[place]).to(torch.float32).numpy()) for place in places]
         return places, csr_array(vstack(rows)) if rows else csr_array((0, self.geometry.sites), dtype="float32")
+
+
+def class_counts(geometry: Geometry, reach: int, *, directed: bool) -> list[int]:
+    """Return how many classes of pairs lie within the first, second, ... distance, as far as all of them have names.
+
+    Raises:
+        GeometryError: If directions are to be told apart, of sites that have no displacement from each other.
+    """
+    if not directed:
+        return list(range(1, len(distance_classes(geometry, reach)) + 1))
+    counts = accumulate(map(len, shells(geometry, reach, signed=False)))
+    return [count for count in counts if count <= MOST_PAIRS]
 
 
 def _power(field: Tensor, power: int) -> Tensor:

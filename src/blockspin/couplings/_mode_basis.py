@@ -118,6 +118,11 @@ class ModeBasis:
                     total[place] += _monomial(power, {**powers, k: powers[k] - 2})
         return total
 
+    def products(self, G: Tensor) -> Tensor:
+        """Return the products of gradients [operators, modes, n], summed over samples, float64 [K, K]."""
+        flat = G.flatten(1)
+        return (flat @ flat.T).to(torch.float64)
+
     def outside(self, field: Tensor) -> None:
         """Return None: coordinates are all within the support."""
         return

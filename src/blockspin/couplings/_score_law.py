@@ -29,7 +29,7 @@ def score_sums_of_law(basis: LatticeBasis, law: GaussianLaw) -> State:
         m = m - frame.mean
     orders = [POWERS.get(name, 2) - 1 for name in basis.names]
     powers = [C**k / factorial(k) for k in range(max(orders) + 1)]
-    P, eye = basis.inside, torch.eye(len(m), dtype=torch.float64)
+    P, eye = basis.metric, torch.eye(len(m), dtype=torch.float64)
     L = [eye if name in POWERS else basis.matrix(name) for name in basis.names]
     K = len(orders)
     A = torch.zeros(K, K, dtype=torch.float64)

@@ -60,20 +60,13 @@ class ScoreSums(PartMonoid):
         products = torch.zeros(PARTS, K, K, dtype=torch.float64)
         laplacians = torch.zeros(PARTS, K, dtype=torch.float64)
         plain, size = bool((w == 1).all()), max(8, NUMBERS // (K * len(field)))
-        lost = self.basis.outside(field)
         start = 0
         for part, count in enumerate(counts.tolist()):
             for first in range(start, start + count, size):
                 rows = slice(first, min(first + size, start + count))
                 x, weight = field[:, rows].contiguous(), w[rows].to(field.dtype)
                 G = self.basis.gradients(x)
-                G = G if plain else G * weight.sqrt()
-                flat = G.flatten(1)
-                found = (flat @ flat.T).to(torch.float64)
-                if lost is not None:
-                    away = (lost.T @ G).flatten(1)
-                    found -= (away @ away.T).to(torch.float64)
-                products[part] += found
+                products[part] += self.basis.products(G if plain else G * weight.sqrt())
                 laplacians[part] += (self.basis.laplacians(x) @ weight).to(torch.float64)
             start += count
         return products, laplacians

@@ -12,28 +12,23 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from blockspin.couplings._energy_learning import Lesson, chosen, operators, polynomial
 from blockspin.couplings._filter_basis import FEATURE, FilterBasis, Filters
-from blockspin.couplings._filter_learning import learned
 from blockspin.couplings._frame import Frame
-from blockspin.couplings._lattice_basis import LatticeBasis
-from blockspin.couplings._mode_basis import ModeBasis
+from blockspin.couplings._lattice_basis import class_counts
 from blockspin.couplings._score_checks import refuse_unsuited
 from blockspin.couplings._score_fit import FEWEST, averages, objectives, padded, score_of_parts, solve, wald_p_value
-from blockspin.couplings._score_sums import ScoreSums
 from blockspin.couplings._sums import degrees_of_freedom
 from blockspin.couplings._unseen_sums import UnseenSums
 from blockspin.couplings.base import Coupling, Goodness
-from blockspin.couplings.gaussian_precision import distance_classes
-from blockspin.ensemble import Ensemble, group_of
+from blockspin.ensemble import Ensemble
 from blockspin.errors import ConfigError, FitFailedError, TooFewSamplesError
 from blockspin.geometry import Geometry, Unordered
-from blockspin.observables.base import State, accumulate
+from blockspin.observables.base import State
 from blockspin.registry import register
 
-STRETCHES = 40
-"""Every second of so many parts of the units is learned from: of a chain, two to each of the usual twenty groups."""
-COLLINEAR = 1e-5
-"""Inverse of the largest condition number of the quadratic form that steps are learned beside."""
+WHITENED_RIDGE = 1e-12
+"""The ridge of a whitened model: its operators are nearly collinear, and known in float64."""
 
 
 @register
@@ -66,12 +61,14 @@ class EnergyModel(Coupling):
         geometry: The sites.
         frame: Mean and support, of the units that the filters were learned from.
         filters: Learned; made by ``on``.
-        reach: Number of distances with an entry of A.
+        reach: Number of classes of pairs with an entry of A: distances, or displacements up to sign.
         modes: Number of principal coordinates on unordered sites.
         ridge: As of ``effective-action``.
+        directed: Whether directions are told apart, on a ``Grid``.
 
     Raises:
         ConfigError: If an option cannot be used.
+        GeometryError: If directions are asked for where sites have no displacement from each other.
 
     Example:
         >>> generator = torch.Generator().manual_seed(0)
@@ -107,16 +104,29 @@ class EnergyModel(Coupling):
     reach: int = 12
     modes: int = 4
     ridge: float = 1e-8
+    directed: bool = False
+    whitened: bool = False
 
     def __post_init__(self):
         if not 0 < self.ridge < 1e-2:
             raise ConfigError("ridge", self.ridge, "a number between 0 and 0.01.")
         if self.reach < 0:
             raise ConfigError("reach", self.reach, "an integer of at least 0.")
+        if self.directed:
+            class_counts(self.geometry, 1, directed=True)  # refuses where there are no directions
 
     @classmethod
     def on(
-        cls, source: Ensemble, *, filters: int = 4, span: int = 2, reach: int = 12, modes: int = 4, seed: int = 0
+        cls,
+        source: Ensemble,
+        *,
+        filters: int = 4,
+        span: int = 2,
+        reach: int = 12,
+        modes: int = 4,
+        directed: bool | None = None,
+        whitened: bool = False,
+        seed: int = 0,
     ) -> EnergyModel:
         """Return the coupling for a field: filters are learned from half of its units, which are not measured again.
 
@@ -126,38 +136,34 @@ class EnergyModel(Coupling):
             span: Distances that a filter reaches, where sites have distances.
             reach: Most distances with an entry of A; fewer where those of a field in a subspace are collinear.
             modes: Most principal coordinates on unordered sites.
+            directed: Whether directions are told apart. By default both are learned on a lattice, and directions kept
+                only where the quarter of the half that teaches which stops learning is described better with them, by
+                more than one standard error of the difference.
+            whitened: Whether scores are matched in principal coordinates in units of their deviations, as they always
+                are on unordered sites, and not site by site: for drawing from the energy.
             seed: Of the starts of learning.
 
         Raises:
             ConfigError: If an option cannot be used.
             TooFewSamplesError: If the half holds fewer than ten samples an operator.
             HardEdgesError: If the values have atoms or hard edges.
+            GeometryError: If directions are asked for where sites have no displacement from each other.
         """
         for option, value in (("filters", filters), ("modes", modes)):
             if value < 1:
                 raise ConfigError(option, value, "an integer of at least 1.")
-        first = group_of(source.units, STRETCHES, chain=source.chain, salt=13) % 2 == 0
-        if int(first.sum()) < 2:
-            raise TooFewSamplesError(f"{int(first.sum())} samples teach no filter", "Give more samples.")
-        half = source.select(first)
-        frame = Frame.of(half)
-        modes = min(modes, frame.rank)
-        reach = _reach(half, frame, reach, modes)
-        plain = _basis(source.geometry, frame, reach, modes)
-        count = sum(map(len, plain.steps.values())) + filters
-        if len(half) < 10 * count:
-            raise TooFewSamplesError(f"{len(half)} samples teach no filter beside {count} operators", "Give more.")
-        generator = torch.Generator().manual_seed(seed)
-        order = torch.randperm(len(half), generator=generator)
-        span = 0 if isinstance(source.geometry, Unordered) else min(span, len(distance_classes(source.geometry, span)))
-        w, b = learned(plain, half.values[order], filters, span, generator=generator)
-        found = Filters(w, b, torch.unique(half.units))
-        return cls(source.geometry, frame, found, reach, modes)
+        lesson = Lesson.of(source, filters=filters, span=span, reach=reach, modes=modes, whitened=whitened)
+        found = chosen(lesson, directed, generator=torch.Generator().manual_seed(seed))
+        ridge = {"ridge": WHITENED_RIDGE} if whitened else {}
+        how = {"directed": found.directed, "whitened": whitened, **ridge}
+        return cls(source.geometry, lesson.frame, found.filters, found.reach, lesson.modes, **how)
 
     @cached_property
     def basis(self) -> FilterBasis:
         """The operators: quadratic form, polynomial, filters."""
-        plain = _basis(self.geometry, self.frame, self.reach, self.modes, _polynomial(self.geometry))
+        more = polynomial(self.geometry)
+        how = {"directed": self.directed, "whitened": self.whitened}
+        plain = operators(self.geometry, self.frame, self.reach, self.modes, more, **how)
         return FilterBasis(plain, self.filters)
 
     @property
@@ -167,8 +173,8 @@ class EnergyModel(Coupling):
 
     def places(self, theory: str) -> list[int]:
         """Return the places of the operators of a theory: "gaussian", "polynomial" or "energy"."""
-        extra = {"gaussian": (), "polynomial": _polynomial(self.geometry), "energy": (FEATURE,)}[theory]
-        every = (*_polynomial(self.geometry), FEATURE)
+        extra = {"gaussian": (), "polynomial": polynomial(self.geometry), "energy": (FEATURE,)}[theory]
+        every = (*polynomial(self.geometry), FEATURE)
         return [p for name, places in self.basis.steps.items() if name in extra or name not in every for p in places]
 
     def couplings(self, state: State, theory: str = "energy") -> Tensor:
@@ -202,6 +208,10 @@ class EnergyModel(Coupling):
             "condition": solution.condition,
         }
 
+    def remarks(self, state: State) -> dict[str, float]:
+        """Return whether directions are told apart on sites that have distances, 1 or 0."""
+        return {} if isinstance(self.geometry, Unordered) else {"directed": float(self.directed)}
+
     def goodness(self, fitted: State, held_out: State) -> Goodness:
         """Return the gain of the objective on held-out samples over the Gaussian theory, as a share of it.
 
@@ -228,7 +238,7 @@ class EnergyModel(Coupling):
         full = (state["parts"] > 0).nonzero().flatten()
         if len(full) < FEWEST:
             raise TooFewSamplesError(f"{len(full)} independent units tell no bias", "Give more units.")
-        rows = [self._curvatures(_without(state, int(part))) for part in full]
+        rows = [self._curvatures(without(state, int(part))) for part in full]
         bias = {
             key: (len(full) - 1) * (torch.stack([row[key] for row in rows]).mean() - value)
             for key, value in whole.items()
@@ -246,39 +256,7 @@ class EnergyModel(Coupling):
         return {key: value / self.basis.rank for key, value in found.items()}
 
 
-def _polynomial(geometry: Geometry) -> tuple[str, ...]:
-    """Return the operators of higher powers that the energy is held against."""
-    return ("cubic", "skew", "quartic", "product") if isinstance(geometry, Unordered) else ("cubic", "quartic")
-
-
-def _basis(
-    geometry: Geometry, frame: Frame, reach: int, modes: int, more: tuple[str, ...] = ()
-) -> LatticeBasis | ModeBasis:
-    """Return the operators of a quadratic form about the mean, and some more."""
-    if isinstance(geometry, Unordered):
-        return ModeBasis(frame, modes, ("linear", "mass", "pair", *more))
-    pairs = (f"pair[{k + 1}]" for k in range(reach))
-    return LatticeBasis(geometry, ("linear", "mass", *pairs, *more), frame, about_mean=True)
-
-
-def _reach(half: Ensemble, frame: Frame, most: int, modes: int) -> int:
-    """Return the most distances whose operators are not collinear on these samples.
-
-    Raises:
-        HardEdgesError: If the values have atoms or hard edges.
-    """
-    most = 0 if isinstance(half.geometry, Unordered) else len(distance_classes(half.geometry, most))
-    state = accumulate(ScoreSums(_basis(half.geometry, frame, most, modes)), half)
-    refuse_unsuited(state, half.geometry.sites)
-    A, b = averages(state)
-    for reach in range(most, 0, -1):
-        with suppress(FitFailedError):  # a field in a subspace has fewer waves than there are distances
-            solve(A[: reach + 2, : reach + 2], b[: reach + 2], COLLINEAR)
-            return reach
-    return 0
-
-
-def _without(state: State, part: int) -> State:
+def without(state: State, part: int) -> State:
     """Return what ``averages`` needs of a state without one of its parts."""
     rest = {key: state[key].sum(0, keepdim=True) - state[key][part] for key in ("products", "laplacians")}
     return {**rest, "weight": state["weight"] - state["parts"][part]}

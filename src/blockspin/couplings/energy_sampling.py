@@ -50,6 +50,12 @@ class _Energy:
             return torch.eye(self.model.basis.rank, dtype=torch.float64)
         return frame.modes * frame.deviations
 
+    @property
+    def average(self) -> Tensor:
+        """What the mean over sites and components is of q, less that of the frame: [rank]."""
+        frame = self.model.frame
+        return (frame.modes * frame.deviations)[:, : self.model.basis.rank].mean(0)
+
     @cached_property
     def places(self) -> dict[str, list[int]]:
         """The places of operators by how their gradients are taken: "flat", "straight", "curved" or as a feature."""
@@ -154,7 +160,8 @@ def draw(
         no chain has entered is not seen.
 
     Source:
-        duane1987; gelman1992 for the check.
+        duane1987; gelman1992 for the check, which looks at halves of the chains, at their energy, and at the mean over
+        the sites, all principal coordinates and the squares of these.
     """
     energy = _Energy(model, couplings)
     energy.refuse_flat()
@@ -169,10 +176,19 @@ def draw(
         for _ in range(gap):
             q, _ = _moved(energy, q, step, generator)
         kept.append(q)
-    _refuse_unmixed(torch.stack(kept))
+    _refuse_unmixed(torch.stack([_watched(energy, q) for q in kept]))
     x = energy.directions @ torch.cat(kept, 1)[:, -samples:]
     unit = mix(torch.arange(chains).repeat(len(kept))[-samples:], salt=17)
     return Ensemble.of(_values(model, x), model.geometry, units=unit)
+
+
+def difference(model: EnergyModel, fields: Ensemble, couplings: Tensor) -> Tensor:
+    """Return the energy of fields [n] by couplings, which may be a difference of two that were fitted."""
+    energy = _Energy(model, couplings)
+    x = model.basis.coordinates(model.basis.field(fields.values.to(torch.float64)))
+    frame = model.frame
+    q = x if model.basis.in_modes else (frame.modes / frame.deviations).T @ x
+    return energy.at(q)[0]
 
 
 def bootstrap_bias(
@@ -253,13 +269,25 @@ def _mirrored(energy: _Energy, q: Tensor, E: Tensor, generator: torch.Generator)
     return torch.where(torch.rand(chains, dtype=q.dtype, generator=generator).log() < fall, new, q)
 
 
-def _refuse_unmixed(kept: Tensor) -> None:
-    """Compare the spread within chains with that between them, of every coordinate of kept [draws, rank, chains]."""
-    if not bool(kept.isfinite().all()):
+def _watched(energy: _Energy, q: Tensor) -> Tensor:
+    """Return what must have mixed, [numbers, chains]: principal coordinates, mean over sites, their squares, energy.
+
+    Coordinates alone are blind to how far a chain is from the mean where it changes sign at every offer of a mirror.
+    """
+    odd = torch.cat([q, (energy.average @ q)[None]])
+    return torch.cat([odd, odd.square(), energy.at(q)[0][None]])
+
+
+def _refuse_unmixed(watched: Tensor) -> None:
+    """Compare the spread within halves of chains with that between them, of numbers [draws, numbers, chains].
+
+    Halves, so that chains that all drift together are seen as well.
+    """
+    if not bool(watched.isfinite().all()):
         raise FitFailedError("chains run away: the couplings are no density", "Draw nothing from them.")
-    draws = len(kept)
-    within = kept.var(0).mean(1)
-    between = kept.mean(0).var(1)
+    draws = len(watched) // 2
+    halves = torch.cat([watched[:draws], watched[-draws:]], 2)
+    between, within = halves.mean(0).var(1), halves.var(0).mean(1)
     ratio = float(((draws - 1) / draws + between / within).sqrt().max())
     if ratio > MIXED:
         raise FitFailedError(
