@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -21,7 +21,7 @@ from blockspin.flow import Flow, Scale
 from blockspin.flows.depth import AXIS
 from blockspin.layer_theory import OneStep, fixed_point, jackknifed, one_step
 from blockspin.measurement import Measurement
-from blockspin.network_study import NetworkStudy
+from blockspin.network_study import UNTRAINED, NetworkStudy
 from blockspin.observables.base import accumulate
 from blockspin.registry import member
 from blockspin.running.replicas import Replicas
@@ -30,7 +30,6 @@ from blockspin.running.validity import WHOLE
 NAME = "random-layer"
 MOST, SHARE, FEWEST = 24, 4, 3
 """Most inputs; features and units that each of them needs; fewest inputs that tell weights from biases, with a test."""
-UNTRAINED = "untrained network"
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,16 +86,23 @@ def ask_of_layers(study: NetworkStudy, network: LayerRun, untrained: LayerRun) -
     """
     if network.measured is None:
         return []
-    answers, draws = [], study.generator(11)
+    draws, known = study.generator(11), untrained.measured is not None
+    answers = _asked("theory-holds", network, network.theory, {}, draws)
+    beside = _asked("theory-holds", untrained, untrained.theory, {}, draws) if known else []
+    named = {f"{UNTRAINED}: {name}": m for other in beside for name, m in other.numbers.items()}
+    answers = [replace(answer, controls=named) for answer in answers]  # held against a theory of its own
     controls = {UNTRAINED: untrained.measured} if untrained.measured is not None else {}
-    for question, theory in (("theory-holds", network.theory), ("order-or-chaos", network.fixed)):
-        beside = controls if question == "order-or-chaos" else {}  # another network has a theory of its own
-        try:
-            asked = member("questions", question)()
-            answers.append(asked.ask(network.measured, theory, controls=beside, generator=draws))
-        except BlockspinError:  # no layer has such numbers: the notes say why
-            continue
-    return answers
+    return answers + _asked("order-or-chaos", network, network.fixed, controls, draws)
+
+
+def _asked(
+    name: str, layers: LayerRun, theory: Flow | None, controls: Mapping[str, Flow], generator: torch.Generator
+) -> list[Answer]:
+    """Return the answer to a question; none where no layer has such numbers, of which the notes say why."""
+    try:
+        return [member("questions", name)().ask(layers.measured, theory, controls=controls, generator=generator)]
+    except BlockspinError:
+        return []
 
 
 def _of_maps(name: str, maps: Sequence[LinearMap], groups: int) -> LayerRun:
