@@ -73,39 +73,45 @@ def read_layers(study: NetworkStudy, name: str, reading: ActivationPass) -> Laye
             asked = any(text.partition(":")[0] == NAME for text in study.config.couplings)
             rows = {label: {(NAME, WHOLE): Replicas(reason=why)} for label in reading.layers} if asked else {}
             return LayerRun(rows, notes=(f"Layers of the {name} were not read as random ones: {why}",))
-        return _of_maps(name, maps, study.config.groups)
+        return layers_of_maps(name, maps, study.config.groups)
 
 
-def ask_of_layers(study: NetworkStudy, network: LayerRun, untrained: LayerRun) -> list[Answer]:
+def ask_of_layers(generator: torch.Generator, network: LayerRun, untrained: LayerRun) -> list[Answer]:
     """Ask whether theory holds from layer to layer, and whether the network is ordered or chaotic.
 
     Args:
-        study: The run under way.
-        network: What was found of its network.
+        generator: Nothing is drawn.
+        network: What was found of the network.
         untrained: The same of the untrained copy.
     """
-    if network.measured is None:
-        return []
-    draws, known = study.generator(11), untrained.measured is not None
-    answers = _asked("theory-holds", network, network.theory, {}, draws)
-    beside = _asked("theory-holds", untrained, untrained.theory, {}, draws) if known else []
+    answers = _asked("theory-holds", network, network.theory, {}, generator)
+    beside = _asked("theory-holds", untrained, untrained.theory, {}, generator)
     named = {f"{UNTRAINED}: {name}": m for other in beside for name, m in other.numbers.items()}
     answers = [replace(answer, controls=named) for answer in answers]  # held against a theory of its own
     controls = {UNTRAINED: untrained.measured} if untrained.measured is not None else {}
-    return answers + _asked("order-or-chaos", network, network.fixed, controls, draws)
+    return answers + _asked("order-or-chaos", network, network.fixed, controls, generator)
 
 
 def _asked(
     name: str, layers: LayerRun, theory: Flow | None, controls: Mapping[str, Flow], generator: torch.Generator
 ) -> list[Answer]:
     """Return the answer to a question; none where no layer has such numbers, of which the notes say why."""
+    if layers.measured is None:
+        return []
     try:
         return [member("questions", name)().ask(layers.measured, theory, controls=controls, generator=generator)]
     except BlockspinError:
         return []
 
 
-def _of_maps(name: str, maps: Sequence[LinearMap], groups: int) -> LayerRun:
+def layers_of_maps(name: str, maps: Sequence[LinearMap], groups: int) -> LayerRun:
+    """Fit a random layer to each linear map, and compare kernels with the theory from each to the next.
+
+    Args:
+        name: What the network is, for a person.
+        maps: In the order in which they run.
+        groups: Groups of units for errors.
+    """
     maps = [_narrowed(linear) for linear in maps]
     fits = {linear.name: fitted(linear, groups) for linear in maps}
     steps: list[OneStep] = []
@@ -167,7 +173,9 @@ def _flows(
             continue
         own = own_variances(linear)
         rows = {f"{NAME}/{key}": fit.measurement(key) for key in fit.values}
-        said = {f"{NAME}/{key}": Measurement(own[key], 0.0, fit.units[key], how="the weights themselves") for key in own}
+        said = {
+            f"{NAME}/{key}": Measurement(own[key], 0.0, fit.units[key], how="the weights themselves") for key in own
+        }
         if step := known.get(linear.name):
             grown.append(np.log(step.chi))
             rows |= step.measured() | {"propagation/growth": jackknifed(np.mean(grown, axis=0))}

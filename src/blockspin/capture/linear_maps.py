@@ -49,7 +49,7 @@ class LinearMap:
         Blank says that something else stands between them: a skip connection, a norm, an activation not named.
         """
         x, z = self.features, before.fields
-        if x.shape != z.shape:
+        if x.shape != z.shape or not len(x):
             return ""
         near = ROUNDING * float(x.abs().max())
         return next((name for name, phi in activations.items() if float((phi(z) - x).abs().max()) <= near), "")
@@ -75,10 +75,10 @@ def linear_maps(network: Network, contents: Sequence[Any], layers: Sequence[str]
     order: list[str] = []
     places = dict.fromkeys(layers)
 
-    def read(place: str, activation: Tensor) -> Tensor | None:
+    def read(place: str, activation: Tensor) -> Tensor:
         order.append(place)
         if place.removesuffix(INPUT) not in linear:
-            return None
+            return torch.empty(0)  # reached, and not kept
         if activation.shape[1] != 1:
             raise ShapeError(
                 f"{place.removesuffix(INPUT)!r} reads {activation.shape[1]} positions of a record, as behind attention "
@@ -92,7 +92,6 @@ def linear_maps(network: Network, contents: Sequence[Any], layers: Sequence[str]
     maps = []
     for name in sorted(linear, key=order.index):
         module, features, fields = linear[name], found[f"{name}{INPUT}"], found[name]
-        assert features is not None and fields is not None
         at = next((place for place in order[order.index(name) :] if place in places), "")
         weight = module.weight.detach().to("cpu", torch.float64)
         bias = torch.zeros(len(weight), dtype=torch.float64)

@@ -45,8 +45,9 @@ class RandomLayer(Coupling):
         ConfigError: If the kernel is no square matrix over two or more inputs.
 
     Do not trust when:
-        Inputs are so alike that their features differ by rounding. Weights are drawn otherwise than Gaussian and the
-        layer is fed by a few features alone: units are then no Gaussians, and the p-value falls without training.
+        Inputs are so alike that their features differ by rounding. Units are fewer than a few hundred: at a hundred
+        the interval of 90 % of a bias variance holds the truth in 87 %. Weights are drawn otherwise than Gaussian and
+        the layer is fed by a few features alone: units are then no Gaussians, and the p-value falls without training.
 
     Source:
         poole2016.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from math import hypot
 from typing import Any
 
@@ -36,8 +37,8 @@ kernel before it.</p>
 <tr><th>layer</th><th>number</th><th>measured</th><th>theory</th><th>chance of so large a difference</th></tr>
 {% for row in rows %}
 <tr><td><code>{{ row.label }}</code></td><td>{{ row.word }}</td><td class="num">{{ row.number|bare }}</td>
-<td class="num">{{ row.theory|bare }}</td><td class="num">{{ row.shown }}{% if row.departs %} {{ signs["no"] }}{% endif %}
-</td></tr>
+<td class="num">{{ row.theory|bare }}</td>
+<td class="num">{{ row.shown }}{% if row.departs %} {{ signs["no"] }}{% endif %}</td></tr>
 {% endfor %}
 </table></div></details>
 {% endif %}
@@ -55,7 +56,8 @@ def section(run: RunFolder) -> Section | None:
     plots = []
     for key in dict.fromkeys(row["key"] for row in compared):
         own = [row for row in compared if row["key"] == key]
-        plots += [panel(_word(key), lambda k=key, r=own: _both(k, r)), panel(_word(key), lambda k=key, r=own: _left(k, r))]  # type: ignore[misc]
+        for draw in (_both, _left):
+            plots.append(panel(_word(key), partial(draw, key, own)))
     plots += [panel("Order and chaos", lambda: _chi(chi))] if chi else []
     shown = [
         {**row, "word": _word(row["key"]), "shown": "unknown" if row["chance"] is None else chance(row["chance"])}
