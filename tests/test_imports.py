@@ -54,7 +54,7 @@ DRIVERS = {
     *("config", "options", "run", "study", "network_study", "data_run", "results", "material", "networks", "controls"),
     *("gallery", "summary", "progress", "run_folder"),
     *("budget", "memory", "divided", "sweep", "ruler", "contents", "training_run", "targets"),
-    *("family_run", "loss_run"),
+    *("family_run", "loss_run", "layer_run", "layer_theory"),
     *("couplings_run", "couplings_measured", "couplings_nulls", "couplings_folder", "prediction_run", "course_run"),
     *("window_run", "invariance_run"),
 }

@@ -25,8 +25,9 @@ from blockspin.running.validity import WHOLE
 from blockspin.study import Study
 from blockspin.targets import scalar_of
 
-SUITED = ("gaussian-precision", "kernel-exponent", "effective-action")
-"""Couplings of one real field that need no choice; those of them that are registered are measured by default."""
+SUITED = ("gaussian-precision", "kernel-exponent", "effective-action", "random-layer")
+"""Couplings of one real field, or of layers, that need no choice; those of them that are registered are measured by
+default."""
 UNSIGNED = {"effective-action": {"operators": ("mass", "quartic", "product")}}
 """Options on unordered sites, whose frame are principal modes: their signs mean nothing, and would run at random."""
 OURS = {"geometry", "frame", "filters", "kernel", "source", "options", "cls"}
@@ -48,7 +49,8 @@ def chosen_couplings(config: RunConfig) -> tuple[str, ...]:
 
     Raises:
         UnknownNameError: If one is not registered.
-        ConfigError: If one stands twice or beside off, or is given options that it has not.
+        ConfigError: If one stands twice or beside off, is given options that it has not, or reads layers of a network
+            where there is none.
     """
     return tuple(_asked(config))
 
@@ -63,6 +65,8 @@ def _asked(config: RunConfig) -> dict[str, dict[str, Any]]:
             raise UnknownNameError("coupling", name, [*known, OFF])
         if name in found or (OFF in (name, *found) and len(config.couplings) > 1):
             raise ConfigError("couplings", text, f"every coupling once, and {OFF} alone.")
+        if config.couplings and config.model == OFF and name != OFF and known[name].of_layers:
+            raise ConfigError("couplings", text, f"a network beside it: samples of {name} are units of its layers.")
         found[name] = {} if name == OFF else _options(name, options)
     return {} if OFF in found else found
 

@@ -44,6 +44,7 @@ def along(
     flows: Mapping[str, Flow],
     nulls: Sequence[NullFlow] = (),
     losses: Mapping[str, Replicas] | None = None,
+    layers: Mapping[str, Mapping[str, Rows]] | None = None,
 ) -> CouplingsRun:
     """Measure couplings at every scale of some flows, write them, predict held-out scales, test where theories hold.
 
@@ -57,17 +58,23 @@ def along(
         flows: By slug; their scales carry ensembles.
         nulls: Null flows beside them.
         losses: Of networks, by the label of their scale: followed and predicted beside what is measured there.
+        layers: Couplings whose samples are units of a layer, by the slug of the flow and the label of the scale.
     """
-    names = chosen_couplings(study.config)
-    if not names:
+    chosen = chosen_couplings(study.config)
+    if not chosen:
         return CouplingsRun(flows, ())
+    names = [name for name in chosen if not member("couplings", name).of_layers]
     found = _along(
         study, "measuring couplings", names, {slug: (flow, slices, unchanged) for slug, flow in flows.items()}
     )
     if nulls:
         given = {null.slug: (null.flow, whole, null.change) for null in nulls}
         found |= _along(study, "measuring couplings of null flows", names, given)
-    found = {slug: (flow, _with_losses(flow, rows, losses or {})) for slug, (flow, rows) in found.items()}
+    beside_them = layers or {}
+    found = {
+        slug: (flow, _with_layers(flow, _with_losses(flow, rows, losses or {}), beside_them.get(slug, {})))
+        for slug, (flow, rows) in found.items()
+    }
     null_of = {null.slug: null.of for null in nulls}
     write_couplings(folder, found, null_of)
     with study.steps.step("predicting held-out scales"):
@@ -108,6 +115,11 @@ def _with_losses(flow: Flow, rows: Sequence[Rows], losses: Mapping[str, Replicas
     """Return what was measured along a flow with the loss of each network beside it, where it is one of a family."""
     known = [losses.get(scale.label, Replicas()) for scale in flow]
     return [{**row, (LOSS, WHOLE): loss} if loss.values else row for row, loss in zip(rows, known, strict=True)]
+
+
+def _with_layers(flow: Flow, rows: Sequence[Rows], layers: Mapping[str, Rows]) -> Sequence[Rows]:
+    """Return what was measured along a flow with the couplings of its layers' units beside it."""
+    return [{**row, **layers.get(scale.label, {})} for scale, row in zip(flow, rows, strict=True)]
 
 
 # --- what came of it --------------------------------------------------------------------------------------------------

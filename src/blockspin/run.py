@@ -24,6 +24,7 @@ from blockspin.engine._threads import torch_threads
 from blockspin.family_run import FamilyRun, along_family, networks_read, parameters_of, told
 from blockspin.flow import Flow
 from blockspin.flows.training import TRAINING
+from blockspin.layer_run import ask_of_layers, read_layers
 from blockspin.loss_run import loss_of
 from blockspin.material import HOW_TO_GET_THE_EXAMPLE, OFF, Material, open_material, resolved
 from blockspin.memory import size_of
@@ -36,6 +37,8 @@ from blockspin.run_folder import open_folder, require_space
 from blockspin.training_run import trajectory
 
 QUESTION = "retrace"
+LAYERS = {"network": NETWORK, "network-untrained": UNTRAINED}
+"""Flows over depth whose linear maps are read as random layers, by slug, and their networks."""
 
 
 def run(config: RunConfig, *, folder: Path | None = None, resume: bool = False, shared: Path | None = None) -> Path:
@@ -147,7 +150,9 @@ def carry_out(study: NetworkStudy, folder: Path, merged: Sequence[str] = ()) -> 
     about["network"]["along"] = relatives.slug if relatives else ""
     lines = {"network": network, "explicit": explicit} | ({relatives.slug: relatives.last} if relatives else {})
     nulls, missing = null_flows(study, (network, parts), explicit, (untrained, copied))
-    coupled = along(study, folder, lines, nulls, relatives.losses if relatives else {})
+    layers = {slug: read_layers(study, name, passes[name]) for slug, name in LAYERS.items()}
+    rows = {slug: read.rows for slug, read in layers.items()}
+    coupled = along(study, folder, lines, nulls, relatives.losses if relatives else {}, rows)
     del nulls  # their samples are not needed any more
     flows = {"network": coupled.flows["network"], "untrained": untrained}
     flows |= {"explicit": coupled.flows["explicit"], "exchanged": exchanged}
@@ -155,10 +160,12 @@ def carry_out(study: NetworkStudy, folder: Path, merged: Sequence[str] = ()) -> 
     about["training_curves"] = _curves(study.material)
     about |= {"untrained": passes[UNTRAINED].network.how, "predicted": list(coupled.sentences)}
     gaussian, notes = gaussian_answer(study, network, {untrained.name: untrained})
-    about["question_notes"] = [*missing, *notes]
+    own, copied_layers = layers.values()
+    of_layers = ask_of_layers(study.generator(11), own, copied_layers)
+    about["question_notes"] = [*missing, *notes, *own.notes]
     hashes = {"weights": study.reading.network.weights_hash(), "reading": study.reading.fingerprint}
     provenance = {"hashes": hashes, "parts": merged}
-    write_results(study, folder, [answer, *gaussian, *changes], flows, about, provenance)
+    write_results(study, folder, [answer, *gaussian, *of_layers, *changes], flows, about, provenance)
     if not study.config.keep_states:
         shutil.rmtree(folder / "states", ignore_errors=True)
 

@@ -66,6 +66,9 @@ class Coupling(Estimator):
     given: ClassVar[tuple[str, ...]] = ()
     """Options that say what the field is and cannot be guessed: their defaults are examples, and suit nobody's data."""
 
+    of_layers: ClassVar[bool] = False
+    """Whether samples are the units of one layer of a network, and not the records that were read through it."""
+
     remedy: ClassVar[str] = ""
     """Name of the coupling to try where this theory fails, if there is one that assumes less."""
 

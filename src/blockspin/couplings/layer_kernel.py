@@ -5,48 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import log
 from typing import ClassVar
 
 import torch
-from scipy.stats import chi2
 from torch import Tensor
 
 from blockspin.couplings._gaussian_kernel import ACTIVATIONS, activated_kernel
+from blockspin.couplings._moments import SecondMoments as SecondMoments
+from blockspin.couplings._moments import units_as_samples as units_as_samples
+from blockspin.couplings._whitened import whitened
 from blockspin.couplings.base import Coupling, Fit, Goodness
-from blockspin.ensemble import Batch, Ensemble, check_finite, group_of
+from blockspin.ensemble import Ensemble, check_finite, group_of
 from blockspin.errors import AlignmentError, ConfigError, FitFailedError, ShapeError, TooFewSamplesError
-from blockspin.geometry import Unordered
 from blockspin.measurement import Measurement
-from blockspin.observables.base import State, SumMonoid, weights_of
+from blockspin.observables.base import State
 from blockspin.registry import register
 
-SINGULAR = 1e12
-"""Largest condition number of the averaged kernel that is inverted."""
 COLLINEAR = 1e10
 """Weight and bias variances are not told apart where the condition number of their normal equations is beyond this."""
-
-
-@dataclass(frozen=True)
-class SecondMoments(SumMonoid):
-    """Sums of products of the flattened field about zero: "weight", "squares" [], "products" float64 [D, D]."""
-
-    def part(self, *batches: Batch) -> State:
-        """Add up one batch."""
-        (batch,) = batches
-        x = batch.values.flatten(1).to(torch.float64)
-        products = x.T @ (batch.weights[:, None] * x)
-        return {**weights_of(batch), "products": products}
-
-
-def units_as_samples(preactivations: Tensor) -> Ensemble:
-    """Return the units of a layer as samples of a field over the inputs: given the layer before, they are independent.
-
-    Args:
-        preactivations: [inputs, units].
-    """
-    fields = preactivations.detach().T
-    return Ensemble.of(fields, Unordered(fields.shape[1]), units=torch.arange(len(fields)))
 
 
 @register
@@ -193,9 +169,7 @@ def fit_layer(before: Ensemble, after: Ensemble, activation: str, *, groups: int
 def random_layer_p_value(fields: Tensor, averaged: Tensor) -> float:
     r"""Return the probability of so bad a fit if units are independent Gaussians of covariance s_b + s_w E.
 
-    In coordinates in which E is the unit matrix that covariance is s_w but along one direction, so that both are
-    estimated in closed form; the likelihood ratio against any covariance with the factor of Bartlett for a covariance
-    that is known, since two fitted numbers of many matter little.
+    The likelihood ratio against any covariance, of the two variances of greatest likelihood (``_whitened``).
 
     Args:
         fields: Preactivations float64 [units, inputs].
@@ -206,24 +180,8 @@ def random_layer_p_value(fields: Tensor, averaged: Tensor) -> float:
         NonFiniteError: If a field is NaN or infinite.
         FitFailedError: If E is singular (two inputs are the same, or the layer before is narrower than their number).
     """
-    n, inputs = fields.shape
     check_finite(fields, "the layer")
-    if n < inputs + 10:
-        raise TooFewSamplesError(
-            f"{n} units do not determine a kernel over {inputs} inputs", "Give fewer inputs, or a wider layer."
-        )
-    if float(torch.linalg.cond(averaged)) > SINGULAR:
-        raise FitFailedError("the averaged kernel is singular", "Give fewer inputs, all different.")
-    L = torch.linalg.cholesky(averaged)
-    white = torch.linalg.solve_triangular(L, fields.T, upper=False)
-    S = white @ white.T / n
-    v = torch.linalg.solve_triangular(L, torch.ones(inputs, 1, dtype=torch.float64), upper=False)[:, 0]
-    v = v / v.norm()
-    along = float(v @ S @ v)
-    across = (float(S.trace()) - along) / (inputs - 1)
-    statistic = n * ((inputs - 1) * log(across) + log(along) - float(torch.linalg.slogdet(S)[1]))
-    factor = 1 - (2 * inputs + 1 - 2 / (inputs + 1)) / (6 * n)
-    return float(chi2.sf(max(0.0, statistic * factor), inputs * (inputs + 1) // 2 - 2))
+    return whitened(_mean_products(fields), averaged).p_value(len(fields))
 
 
 def _variances(K: Tensor, activated: Tensor) -> dict[str, Tensor]:

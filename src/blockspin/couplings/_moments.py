@@ -1,0 +1,34 @@
+"""Moments: the units of a layer as samples over its inputs, and mean products of their fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from blockspin.ensemble import Batch, Ensemble
+from blockspin.geometry import Unordered
+from blockspin.observables.base import State, SumMonoid, weights_of
+
+
+@dataclass(frozen=True)
+class SecondMoments(SumMonoid):
+    """Sums of products of the flattened field about zero: "weight", "squares" [], "products" float64 [D, D]."""
+
+    def part(self, *batches: Batch) -> State:
+        """Add up one batch."""
+        (batch,) = batches
+        x = batch.values.flatten(1).to(torch.float64)
+        products = x.T @ (batch.weights[:, None] * x)
+        return {**weights_of(batch), "products": products}
+
+
+def units_as_samples(preactivations: Tensor) -> Ensemble:
+    """Return the units of a layer as samples of a field over the inputs: given the layer before, they are independent.
+
+    Args:
+        preactivations: [inputs, units].
+    """
+    fields = preactivations.detach().T
+    return Ensemble.of(fields, Unordered(fields.shape[1]), units=torch.arange(len(fields)))
