@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -120,6 +120,12 @@ class Places:
                 raise UnknownLayerError(pattern, (*self.short, *self.paths))
             chosen += found
         return tuple(dict.fromkeys(chosen))
+
+    def parts(self, name: str) -> tuple[str, ...]:
+        """Return the names of the equal parts side by side at a place: heads where a block's stand so, else none."""
+        here = self.place(name)
+        heads = [place.head for place in self.short.values() if place.head and here == replace(place, head=None)]
+        return tuple(f"head {k}" for k, _ in heads)
 
     def _matching(self, pattern: str) -> list[str]:
         head = HEAD.search(pattern)

@@ -20,6 +20,7 @@ from blockspin.capture.recipe import NetworkRecipe
 from blockspin.engine.base import Pass, Shard, Task
 from blockspin.ensemble import Batch, Ensemble, check_finite, group_of
 from blockspin.errors import BlockspinError, ConfigError
+from blockspin.geometry import Geometry, Unordered
 from blockspin.representations.base import Representation, counted
 from blockspin.sources.base import Sample
 
@@ -119,8 +120,14 @@ class ActivationPass(Pass):
         """Read everything into memory and return the ensemble of each layer, with its origin."""
         joints = [joint for shard in self.shards() for joint in self.batches(shard)]
         fields = {layer: Batch.join(joint[layer] for joint in joints) for layer in self.layers}
-        geometry = self.representation.geometry
-        return {k: Ensemble(field, geometry(field.values), self.origin(k)) for k, field in fields.items()}
+        return {k: Ensemble(field, self.geometry(k, field.values), self.origin(k)) for k, field in fields.items()}
+
+    def geometry(self, layer: str, field: Tensor) -> Geometry:
+        """Return the geometry of a layer's field [samples, sites, components], with the parts that the place has."""
+        geometry, parts = self.representation.geometry(field), self.network.places.parts(layer)
+        if not parts or not isinstance(geometry, Unordered) or geometry.sites % len(parts):
+            return geometry
+        return replace(geometry, parts=tuple((name, geometry.sites // len(parts)) for name in parts))
 
     @cached_property
     def _rows(self) -> dict[Shard, Tensor]:

@@ -47,7 +47,7 @@ their {{ level }} % intervals.</p>
 <p class="soft">A theory is tested by its own goodness of fit at every scale, where it has a p-value, and by how its
 couplings run: each scale against the others. One that no test refuses is not thereby shown to be true.</p>
 {% for row in validity %}
-<p><span class="chip {{ row.verdict|replace(" ", "-") }}">{{ held[row.verdict] }}</span>
+<p><span class="chip {{ row.verdict|replace(" ", "-") }}">{{ row.chip }}</span>
 <code>{{ row.theory }}</code> {{ row.where }}: {{ row.statement }}</p>
 {% if row.fired %}<details><summary>{{ row.shown }}</summary><ul>{% for check in row.fired %}
 <li><code>{{ check.scale }}</code>{{ check.part }}: {{ check.what }}{{ check.off }}, {{ check.chance }} after
@@ -103,7 +103,6 @@ def section(run: RunFolder) -> Section | None:
         level=f"{100 * max(levels, default=0.9):.0f}",
         orders=ORDERS,
         marks=SIGNS,
-        held=HELD,
         key=panel("Key", lambda: legend(tables, rows)),
         plots=[plot for table in tables if not table["observable"] for plot in plots(table, rows)],
         more=[plot for table in tables if table["observable"] for plot in plots(table, rows)],
@@ -140,7 +139,10 @@ def _held(row: Mapping[str, Any]) -> dict[str, Any]:
         for check in fired[: 2 * FEW]
     ]
     shown = f"the {len(listed)} clearest of {len(fired)}" if len(fired) > len(listed) else f"all {len(fired)}"
-    return {**row, "where": where(row["flow"]), "fired": listed, "shown": f"Where it fails: {shown}"}
+    sign = row.get("sign")
+    chips = {**HELD, "yes": f"● {sign}: not seen", "no": f"▲ {sign}"} if sign else HELD
+    about = {"where": where(row["flow"]), "chip": chips[row["verdict"]]}
+    return {**row, **about, "fired": listed, "shown": f"{'Tests that fired' if sign else 'Where it fails'}: {shown}"}
 
 
 def _table(table: Mapping[str, Any]) -> dict[str, Any]:
