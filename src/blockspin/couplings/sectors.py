@@ -51,10 +51,10 @@ class Sectors(Coupling):
     .. math:: S_{ab} = \frac{1}{|a||b|} \sum_{i \in a, j \in b} r^{(1)}_{ij} r^{(2)}_{ij}
 
     Quantities: "within" [sectors], over the pairs of a sector (0 for one of a single site); "cross" [pairs of sectors],
-    in the order of ``pairs``; of three sectors and more "outside" [sectors], the mean of a sector's "cross". Along the
-    modes of sectors (see ``on``) there is no "within": modes of a sector are those without correlation. Of sectors that
-    were found, whose number is another one at every scale, "within" and "cross" are one number each, over all pairs.
-    ``goodness`` tests whether there is any coupling across.
+    in the order of ``pairs``; of three sectors and more also "outside" [sectors], the mean of a sector's "cross", and
+    "mean_within" and "mean_cross", over all pairs of sites. Along modes of sectors (see ``on``) nothing is within:
+    modes of a sector are those without correlation. Of sectors that were found, which are others at every scale, there
+    are the two means alone. ``goodness`` tests whether there is any coupling across.
 
     Args:
         labels: The sector of each site (of flattened components), numbered from 0: modules, heads, or what
@@ -77,7 +77,9 @@ class Sectors(Coupling):
 
     name = "sectors"
     source = "dempster1972"
-    units: ClassVar[Mapping[str, str]] = {"within": "1", "cross": "1", "outside": "1"}
+    units: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("mean_within", "mean_cross", "within", "outside", "cross"), "1"
+    )
     left_out: ClassVar[tuple[str, ...]] = ("couplings of three and more sites",)
     given: ClassVar[tuple[str, ...]] = ("labels",)
     followed: ClassVar[int] = 200
@@ -190,14 +192,18 @@ class Sectors(Coupling):
         if self.frame is not None and len(self.frame.seen):
             return overall_strengths(one, two, self.labels)
         found = sector_strengths(one, two, self.labels)
+        if len(self.called) > 2:
+            found = overall_strengths(one, two, self.labels) | found | {"outside": self._outside(found["cross"])}
         if self.frame is not None and self.frame.mixed:
-            del found["within"]
-        count = max(self.labels) + 1
-        if count == 2:
-            return found
-        matrix, (first, second) = torch.zeros(count, count, dtype=torch.float64), torch.tensor(self.pairs).T
-        matrix[first, second] = matrix[second, first] = found["cross"]
-        return found | {"outside": matrix.sum(1) / (count - 1)}
+            return {key: strength for key, strength in found.items() if "within" not in key}
+        return found
+
+    def _outside(self, cross: Tensor) -> Tensor:
+        """Return the mean of each sector's couplings to the others, from those of all pairs."""
+        count, (first, second) = len(self.called), torch.tensor(self.pairs).T
+        matrix = torch.zeros(count, count, dtype=torch.float64)
+        matrix[first, second] = matrix[second, first] = cross
+        return matrix.sum(1) / (count - 1)
 
     def goodness(self, fitted: State, held_out: State) -> Goodness:
         """Return the cross-correlation of the sectors along the directions in which the fitted part has it, and p.
@@ -260,8 +266,8 @@ def overall_strengths(one: Tensor, two: Tensor, labels: tuple[int, ...]) -> dict
     same = label[:, None] == label[None]
     inside, product = same & ~torch.eye(len(label), dtype=torch.bool), one * two
     return {
-        "within": product[inside].sum() / inside.sum().clamp(min=1),
-        "cross": product[~same].mean(),
+        "mean_within": product[inside].sum() / inside.sum().clamp(min=1),
+        "mean_cross": product[~same].mean(),
     }
 
 

@@ -229,7 +229,7 @@ def _found(checks: tuple[Check, ...], untested: list[str], level: float, finding
     """Word what the goodness of fit found, and at which scales; then how couplings run."""
     asked = [check for check in checks if check.what == GOODNESS]
     ran = [check for check in checks if check.what != GOODNESS]
-    text, verdict = _seen(asked, level, finding)
+    verdict, text = _seen(asked, level, finding)
     if missed := [check for check in ran if check.fired]:
         clearest = min(missed, key=lambda check: check.p_value)
         text += f" In {len(missed)} of {len(ran)} tests a coupling does not run as its other scales say, most clearly "
@@ -250,12 +250,13 @@ def _seen(asked: Sequence[Check], level: float, finding: Finding) -> tuple[Verdi
     where = [check.scale for check in fired if check.slice == part]
     clearest = min((check for check in fired if check.slice == part), key=lambda check: check.p_value)
     onward = len(where) > 1 and scales[-len(where) :] == where
-    place = "at every scale" if where == scales else f"from {where[0]} on" if onward else f"at {_listed(where)}"
+    every = len(scales) > 1 and where == scales
+    place = "at every scale" if every else f"from {where[0]} on" if onward else f"at {_listed(where)}"
     words = finding.seen[0].upper() + finding.seen[1:]
     others = len({check.slice for check in fired} - {part})
     also = f" and on {others} {'slice' if others == 1 else 'slices'}" if others and part == WHOLE else ""
-    clear = f"most clearly at {clearest.scale} ({_chance(clearest)})"
-    return Verdict.NO, f"{words} {place}{_part(clearest, asked)}{also}, {clear}."
+    clear = f", most clearly at {clearest.scale}" if len(where) > 1 else ""
+    return Verdict.NO, f"{words} {place}{_part(clearest, asked)}{also}{clear} ({_chance(clearest)})."
 
 
 def _listed(labels: Sequence[str]) -> str:
