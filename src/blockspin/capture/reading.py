@@ -124,10 +124,25 @@ class ActivationPass(Pass):
 
     def geometry(self, layer: str, field: Tensor) -> Geometry:
         """Return the geometry of a layer's field [samples, sites, components], with the parts that the place has."""
-        geometry, parts = self.representation.geometry(field), self.network.places.parts(layer)
-        if not parts or not isinstance(geometry, Unordered) or geometry.sites % len(parts):
+        geometry = self.representation.geometry(field)
+        parts = self.parts.get(layer, ())
+        if not isinstance(geometry, Unordered) or sum(size for _, size in parts) != geometry.sites:
             return geometry
-        return replace(geometry, parts=tuple((name, geometry.sites // len(parts)) for name in parts))
+        return replace(geometry, parts=parts)
+
+    @cached_property
+    def parts(self) -> dict[str, tuple[tuple[str, int], ...]]:
+        """What stands side by side in the layers where something does: name and number of sites of each part."""
+        found = {layer: self.network.places.parts(layer) for layer in self.layers}
+        wanted = tuple(dict.fromkeys(part for parts in found.values() for part in parts.values()))
+        if not wanted:
+            return {}
+        over = replace(self, layers=wanted)
+        vars(over)["network"] = self.network
+        sites = {name: batch.values.shape[1] for name, batch in over.read(torch.arange(min(2, len(self.sample)))).items()}
+        return {
+            layer: tuple((name, sites[part]) for name, part in parts.items()) for layer, parts in found.items() if parts
+        }
 
     @cached_property
     def _rows(self) -> dict[Shard, Tensor]:
