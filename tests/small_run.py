@@ -68,3 +68,27 @@ def words():
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return Words().eval(), Letters()
+
+
+class SideBySide(nn.Module):
+    """Two linear maps and tanh: each of half of what goes in, with a share of the other half where they are coupled."""
+
+    def __init__(self, width: int, seed: int, share: float):
+        super().__init__()
+        half, generator = width // 2, torch.Generator().manual_seed(seed)
+        weight = torch.randn(width, width, generator=generator) / half**0.5
+        weight[:half, half:] *= share
+        weight[half:, :half] *= share
+        self.map = nn.Linear(width, width, bias=False)
+        self.map.weight = nn.Parameter(weight)
+
+    def forward(self, x):
+        return torch.tanh(self.map(x))
+
+
+def side_by_side(share: float = 0.0) -> nn.Module:
+    """Two random networks of three layers in one module, of independent halves of the input."""
+    return nn.Sequential(*(SideBySide(8, seed, share) for seed in range(3))).eval()
+
+
+coupled_side_by_side = partial(side_by_side, 0.2)

@@ -28,7 +28,7 @@ def rows(tmp_path, couplings, sites, **more):
 def test_options_of_couplings_are_read_and_used(tmp_path):
     found = rows(tmp_path, ("kernel-exponent:first=1,last=8,bend=9.0", "sectors:labels=[0, 0, 1, 1, 1, 1, 1, 1]"), 8)
     assert "ends before" not in found["kernel-exponent", "all"].reason  # the default's last is 50
-    assert set(found["sectors", "all"].values) == {"within[1]", "within[2]", "cross[1]"}
+    assert set(found["sectors", "all"].values) == {"within[0]", "within[1]", "cross[0, 1]"}
 
 
 @pytest.mark.parametrize(

@@ -131,19 +131,20 @@ def _validity(ladder: Ladder) -> list[dict[str, Any]]:
     rows = ladder.rows(scales)
     found = []
     for theory in dict.fromkeys(t for row in rows for t, _ in row if t not in PLAIN):
-        slices, reasons = {}, []
+        slices, reasons, finding = {}, [], member("couplings", theory).finding
         for part in dict.fromkeys(s for row in rows for t, s in row if t == theory):
             try:
                 slices[part] = ladder.running(scales, rows, theory, part)
             except BlockspinError as reason:
                 reasons.append(f"{part}: {reason}")
         if slices:
-            result = validity(slices).to_dict()
+            result = validity(slices, finding=finding).to_dict()
             if WHOLE not in slices and result["verdict"] == Verdict.YES.value:
                 nowhere = "On the whole of the data no scale has a coupling; on slices of them: "
                 result |= {"verdict": Verdict.CANNOT_TELL.value, "statement": nowhere + result["statement"]}
             result["statement"] += _offer(theory) if result["verdict"] == Verdict.NO.value else ""
-            found.append({"flow": ladder.slug, "theory": theory, **result, "untested": [*result["untested"], *reasons]})
+            about = {"flow": ladder.slug, "theory": theory, "sign": finding.sign if finding else ""}
+            found.append({**about, **result, "untested": [*result["untested"], *reasons]})
     return found
 
 

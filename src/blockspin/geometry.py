@@ -235,10 +235,20 @@ class Unordered(Geometry):
     Args:
         sites: Number of sites.
         spacing: Ratio of site counts to the finest level; a count, not a length.
+        parts: What is known to belong together: name and number of sites of each stretch of them, in order (attention
+            heads, layers read side by side); empty where nothing is. Coarser sites have no parts.
+
+    Raises:
+        GeometryError: If the parts have another number of sites together.
     """
 
     sites: int
     spacing: float = 1.0
+    parts: tuple[tuple[str, int], ...] = ()
+
+    def __post_init__(self):
+        if self.parts and sum(size for _, size in self.parts) != self.sites:
+            raise GeometryError(f"parts of {[size for _, size in self.parts]} sites are not {self.sites}", "Mend them.")
 
     @property
     def dimension(self) -> None:

@@ -22,7 +22,6 @@ from blockspin.ensemble import Ensemble
 from blockspin.errors import ConfigError
 from blockspin.flow import Flow
 from blockspin.flows.depth import depth_flow
-from blockspin.geometry import Geometry
 from blockspin.material import Material, reading_of
 from blockspin.memory import guard, size_of
 from blockspin.progress import Steps
@@ -82,7 +81,7 @@ class NetworkStudy(Study):
             study = cls(config, material, kernels, steps, reading, _shapes(reading))
             cost = reading.estimate(study.tasks())
         shape = study.shapes[reading.layers[-1]]
-        study.try_scheme(shape, study._geometry(torch.zeros(1, *shape)))
+        study.try_scheme(shape, reading.geometry(reading.layers[-1], torch.zeros(1, *shape)))
         return study, cost
 
     def beside(self, recipe: NetworkRecipe) -> NetworkStudy:
@@ -168,11 +167,9 @@ class NetworkStudy(Study):
         return depth_flow(name, ensembles, numbers), split[reading.layers[-1]]
 
     def _whole(self, task: Task, measured: Measured) -> Ensemble:
-        state, shape = measured.state(task), self.shapes[task.names[0]]
-        return ensemble_of(state, shape, self._geometry(state["first"].reshape(-1, *shape)))
-
-    def _geometry(self, field: torch.Tensor) -> Geometry:
-        return self.reading.representation.geometry(field)
+        (layer,) = task.names
+        state, shape = measured.state(task), self.shapes[layer]
+        return ensemble_of(state, shape, self.reading.geometry(layer, state["first"].reshape(-1, *shape)))
 
     def watched(self, advance: Progress) -> Progress:
         """Return a progress that also stops the run before it holds more memory than it may."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from blockspin.capture.base import Layout, Network, rows_of
-from blockspin.capture.places import Place
+from blockspin.capture.places import BESIDE, Place
 from blockspin.errors import MissingModelError, ShapeError
 
 Edit = Callable[[Tensor, Layout], Tensor]
@@ -49,27 +49,41 @@ def capture_as(
         TrainModeError: If the network is in train mode and holds dropout or batch norm.
         MissingModelError: If the forward pass never reaches one of the layers, or not before a part of the network
             whose weights are in no file.
-        ShapeError: If a layer returns no tensor.
+        ShapeError: If a layer returns no tensor, or layers side by side have different positions.
     """
     network.require_eval()
     found: dict[str, Kept] = {}
     passages, positions = network.encoder.mask(inputs).shape
-    places = {layer: network.places.place(layer) for layer in layers}
+    places = {layer: [network.places.place(part) for part in layer.split(BESIDE)] for layer in layers}
+    pieces: dict[str, dict[Place, Tensor]] = {layer: {} for layer in layers}
 
-    def keep(layer: str, value: Any) -> None:
-        if layer not in found:
-            rows = places[layer].part(rows_of(first_tensor(value), passages, positions))
-            found[layer] = read(layer, rows.detach())
-            if len(found) == len(layers):
-                raise _Deepest
+    def keep(layer: str, place: Place, value: Any) -> None:
+        if layer in found or place in pieces[layer]:
+            return
+        rows = place.part(rows_of(first_tensor(value), passages, positions)).detach()
+        if len(places[layer]) > 1:
+            pieces[layer][place] = rows.clone()  # a later module may work in place
+            if len(pieces[layer]) < len(places[layer]):
+                return
+            rows = _side_by_side(layer, [pieces[layer].pop(part) for part in places[layer]])
+        found[layer] = read(layer, rows)
+        if len(found) == len(layers):
+            raise _Deepest
 
-    actions = [(places[layer], partial(keep, layer)) for layer in layers]
+    actions = [(place, partial(keep, layer, place)) for layer in layers for place in places[layer]]
     with torch.no_grad(), suppress(_Deepest), _hooked(network.module, actions), _refused(network, found, layers):
         network.encoder.call(network.module, inputs)
     missing = [layer for layer in layers if layer not in found]
     if missing:
         raise MissingModelError(f"the forward pass never reaches {missing[0]!r}", "Name a layer that is used.")
     return {layer: found[layer] for layer in layers}
+
+
+def _side_by_side(layer: str, rows: Sequence[Tensor]) -> Tensor:
+    if len({part.shape[:2] for part in rows}) > 1:
+        shapes = " and ".join(str(list(part.shape)) for part in rows)
+        raise ShapeError(f"the layers of {layer!r} have shapes {shapes}", "Join layers that have the same positions.")
+    return torch.cat(list(rows), -1)
 
 
 def reached(network: Network, inputs: dict[str, Tensor], layers: Sequence[str]) -> tuple[str, ...]:

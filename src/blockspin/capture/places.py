@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -17,6 +17,8 @@ INPUT = ":input"
 """Ending of a layer's name that means the input of the module rather than its output."""
 HEAD = re.compile(r":head\.(\d+|\*)$")
 """Ending of a layer's name that means one head's share of the last axis; a star means each head."""
+BESIDE = "+"
+"""Between names of layers that are read side by side, as one field; no module path holds it."""
 MLP = re.compile(r"mlp|ffn|feed_forward|ff|moe|block_sparse_moe")
 EXPERTS = re.compile(r"experts|router|moe")
 """Names of mixtures of experts, whose neurons are not of one token alone."""
@@ -42,6 +44,11 @@ class Place:
     def name(self) -> str:
         """The name that is parsed to this place."""
         return self.path + INPUT * self.input + (f":head.{self.head[0]}" if self.head else "")
+
+    @property
+    def whole(self) -> Place:
+        """The place of all of the last axis."""
+        return replace(self, head=None)
 
     def part(self, activation: Tensor) -> Tensor:
         """Return what is read of an activation [..., d]: all of it, or the head's share [..., d / heads].
@@ -91,7 +98,10 @@ class Places:
 
         Raises:
             UnknownLayerError: If there is none; the nearest names are offered.
+            ShapeError: If it is the name of several, side by side.
         """
+        if BESIDE in name:
+            raise ShapeError(f"{name!r} is several layers side by side", "Name one of them.")
         if name in self.short and name not in self._known:
             return self.short[name]
         head = HEAD.search(name)
@@ -110,16 +120,37 @@ class Places:
     def select(self, patterns: Sequence[str]) -> tuple[str, ...]:
         """Return the names that match paths, short names or globs of either, in the network's order.
 
+        Patterns joined by a plus name layers that are read side by side: the first matches of all, the second, and on.
+
         Raises:
             UnknownLayerError: If a pattern matches nothing; the nearest names are offered.
+            ShapeError: If patterns joined by a plus match different numbers of layers.
         """
         chosen: list[str] = []
         for pattern in patterns:
-            found = self._matching(pattern)
-            if not found:
-                raise UnknownLayerError(pattern, (*self.short, *self.paths))
-            chosen += found
+            columns = [self._matching(part) for part in pattern.split(BESIDE)]
+            for part, found in zip(pattern.split(BESIDE), columns, strict=True):
+                if not found:
+                    raise UnknownLayerError(part, (*self.short, *self.paths))
+            if len(set(map(len, columns))) > 1:
+                counts = ", ".join(map(str, map(len, columns)))
+                raise ShapeError(f"{pattern!r} joins {counts} layers", "Join patterns that match as many each.")
+            chosen += [BESIDE.join(dict.fromkeys(row)) for row in zip(*columns, strict=True)]
         return tuple(dict.fromkeys(chosen))
+
+    def parts(self, name: str) -> dict[str, str]:
+        """Return what stands side by side in a layer, if anything does, by a name that is the same at every depth.
+
+        Heads where a block's stand side by side; the layers that are joined by a plus. Values are names of layers.
+        """
+        if BESIDE in name:
+            names = name.split(BESIDE)
+            split = [part.split(".") for part in names]
+            shared = next((k for k, row in enumerate(zip(*split, strict=False)) if len(set(row)) > 1), 0)
+            return {".".join(parts[shared:]) or whole: whole for parts, whole in zip(split, names, strict=True)}
+        here = self.place(name)
+        heads = {key: place.head for key, place in self.short.items() if place.head and place.whole == here}
+        return {f"head {head[0]}": key for key, head in heads.items()}
 
     def _matching(self, pattern: str) -> list[str]:
         head = HEAD.search(pattern)

@@ -20,6 +20,7 @@ from blockspin.capture.recipe import NetworkRecipe
 from blockspin.engine.base import Pass, Shard, Task
 from blockspin.ensemble import Batch, Ensemble, check_finite, group_of
 from blockspin.errors import BlockspinError, ConfigError
+from blockspin.geometry import Geometry, Unordered
 from blockspin.representations.base import Representation, counted
 from blockspin.sources.base import Sample
 
@@ -119,8 +120,29 @@ class ActivationPass(Pass):
         """Read everything into memory and return the ensemble of each layer, with its origin."""
         joints = [joint for shard in self.shards() for joint in self.batches(shard)]
         fields = {layer: Batch.join(joint[layer] for joint in joints) for layer in self.layers}
-        geometry = self.representation.geometry
-        return {k: Ensemble(field, geometry(field.values), self.origin(k)) for k, field in fields.items()}
+        return {k: Ensemble(field, self.geometry(k, field.values), self.origin(k)) for k, field in fields.items()}
+
+    def geometry(self, layer: str, field: Tensor) -> Geometry:
+        """Return the geometry of a layer's field [samples, sites, components], with the parts that the place has."""
+        geometry = self.representation.geometry(field)
+        parts = self.parts.get(layer, ())
+        if not isinstance(geometry, Unordered) or sum(size for _, size in parts) != geometry.sites:
+            return geometry
+        return replace(geometry, parts=parts)
+
+    @cached_property
+    def parts(self) -> dict[str, tuple[tuple[str, int], ...]]:
+        """What stands side by side in the layers where something does: name and number of sites of each part."""
+        found = {layer: self.network.places.parts(layer) for layer in self.layers}
+        wanted = tuple(dict.fromkeys(part for parts in found.values() for part in parts.values()))
+        if not wanted:
+            return {}
+        over = replace(self, layers=wanted)
+        vars(over)["network"] = self.network
+        sites = {name: batch.values.shape[1] for name, batch in over.read(torch.arange(min(2, len(self.sample)))).items()}
+        return {
+            layer: tuple((name, sites[part]) for name, part in parts.items()) for layer, parts in found.items() if parts
+        }
 
     @cached_property
     def _rows(self) -> dict[Shard, Tensor]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from blockspin.couplings._sums import covariance_of, sums_of_law
+from blockspin.ensemble import Ensemble
 from blockspin.errors import ConstantUnitsError, check_between
 from blockspin.law import GaussianLaw, Source
 from blockspin.observables.base import State, merged_moments, moments_of
@@ -42,11 +43,7 @@ class Frame:
         """
         if isinstance(source, GaussianLaw):
             return cls.of_moments(sums_of_law(source), tolerance)
-        state: State = {}
-        for batch in source.batches(4096):
-            part, _ = moments_of(batch.values.flatten(1).to(torch.float64), batch.weights)
-            state = merged_moments(state, part) if state else part
-        return cls.of_moments(state, tolerance)
+        return cls.of_moments(flat_moments(source), tolerance)
 
     @classmethod
     def of_moments(cls, state: State, tolerance: float = 1e-6) -> Frame:
@@ -95,3 +92,12 @@ class Frame:
 
     def __hash__(self) -> int:
         return hash(repr(self))
+
+
+def flat_moments(source: Ensemble) -> State:
+    """Return weight, mean and centred scatter of the flattened samples of a field, float64."""
+    state: State = {}
+    for batch in source.batches(4096):
+        part, _ = moments_of(batch.values.flatten(1).to(torch.float64), batch.weights)
+        state = merged_moments(state, part) if state else part
+    return state

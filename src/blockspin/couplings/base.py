@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -54,6 +54,21 @@ class Fit:
     notes: Mapping[str, Measurement]
 
 
+@dataclass(frozen=True)
+class Finding:
+    """What a small p-value of a goodness of fit says, where that is no failure but what was looked for.
+
+    Args:
+        sign: In two words, for a label: "coupled across".
+        seen: A sentence without its place: "sectors are coupled".
+        unseen: What was looked for and not seen: "no coupling across sectors".
+    """
+
+    sign: str
+    seen: str
+    unseen: str
+
+
 class Coupling(Estimator):
     """An assumed effective theory. Members are frozen dataclasses; ``value`` returns the couplings."""
 
@@ -69,8 +84,19 @@ class Coupling(Estimator):
     of_layers: ClassVar[bool] = False
     """Whether samples are the units of one layer of a network, and not the records that were read through it."""
 
+    followed: ClassVar[int] = 16
+    """Most entries of an array of couplings that a run follows one by one."""
+
+    finding: ClassVar[Finding | None] = None
+    """What a small p-value says where it is the answer to a question, and not that the theory fails."""
+
     remedy: ClassVar[str] = ""
     """Name of the coupling to try where this theory fails, if there is one that assumes less."""
+
+    @property
+    def entries(self) -> Mapping[str, Sequence[str]]:
+        """Names of the entries of quantities that are rows, where they have better ones than numbers: none here."""
+        return {}
 
     def remarks(self, state: State) -> Mapping[str, float]:
         """Return what is shown beside the fit without an error (counts, conditioning): nothing by default."""

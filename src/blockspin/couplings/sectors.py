@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from math import inf, sqrt
 from typing import ClassVar
@@ -13,7 +13,18 @@ from scipy.stats import norm
 from torch import Tensor
 
 from blockspin.couplings._halves import HalfMoments, both_halves, two_estimates
-from blockspin.couplings.base import Coupling, Goodness
+from blockspin.couplings._sector_frame import (
+    VARIES,
+    SectorFrame,
+    SectorMoments,
+    blocks_of,
+    found_in,
+    frame_for,
+    half_to_find_on,
+    parts_of,
+)
+from blockspin.couplings.base import Coupling, Finding, Goodness
+from blockspin.ensemble import Ensemble
 from blockspin.errors import ConfigError, ConstantUnitsError, ShapeError, TooFewSamplesError, check_between
 from blockspin.measurement import Measurement
 from blockspin.observables.base import State, is_law
@@ -21,8 +32,9 @@ from blockspin.registry import register
 
 ROUNDING = 1e-9
 """Partial correlations of a law below this are rounding."""
-VARIES = 1e-12
-"""A site whose variance is below this share of the largest does not vary but for rounding."""
+RELATED = 1e-10
+"""A direction of the correlations with less than this share of their trace is a linear relation but for rounding."""
+PARTS, FOUND = "parts", "found"
 
 
 @register
@@ -39,18 +51,25 @@ class Sectors(Coupling):
     .. math:: S_{ab} = \frac{1}{|a||b|} \sum_{i \in a, j \in b} r^{(1)}_{ij} r^{(2)}_{ij}
 
     Quantities: "within" [sectors], over the pairs of a sector (0 for one of a single site); "cross" [pairs of sectors],
-    in the order of ``pairs``. ``goodness`` tests whether there is any coupling across.
+    in the order of ``pairs``; of three sectors and more also "outside" [sectors], the mean of a sector's "cross", and
+    "mean_within" and "mean_cross", over all pairs of sites. Along modes of sectors (see ``on``) nothing is within:
+    modes of a sector are those without correlation. Of sectors that were found, which are others at every scale, there
+    are the two means alone. ``goodness`` tests whether there is any coupling across.
 
     Args:
-        labels: The sector of each site (of flattened components), numbered from 0: modules, heads, classes, or what
-            ``find_sectors`` makes of other samples.
+        labels: The sector of each site (of flattened components), numbered from 0: modules, heads, or what
+            ``find_sectors`` makes of other samples; with a frame, of each of its directions. Classes of the data are
+            no sectors: a class is a part of the samples, and a run measures every coupling on each of them.
+        names: Of the sectors, for reports; their numbers where there are none.
+        frame: What is read of a field, by ``on``; None for all its sites.
 
     Raises:
-        ConfigError: If sectors are not numbered from 0 without gaps, or are fewer than two.
+        ConfigError: If sectors are not numbered from 0 without gaps, or are fewer than two, or names are not as many.
 
     Do not trust when:
         "within" and "cross" where each half hardly outnumbers the sites. The p-value takes samples as independent;
-        where those of a unit are not, go by the errors of "cross".
+        where those of a unit are not, go by the errors of "cross". A common cause (the input, which all heads read)
+        couples sectors as an exchange between them does: compare with the untrained network and shuffled sites.
 
     Source:
         dempster1972 for partial correlations, hotelling1936 for what is tested.
@@ -58,15 +77,78 @@ class Sectors(Coupling):
 
     name = "sectors"
     source = "dempster1972"
-    units: ClassVar[Mapping[str, str]] = {"within": "1", "cross": "1"}
+    units: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("mean_within", "mean_cross", "within", "outside", "cross"), "1"
+    )
     left_out: ClassVar[tuple[str, ...]] = ("couplings of three and more sites",)
     given: ClassVar[tuple[str, ...]] = ("labels",)
+    followed: ClassVar[int] = 200
+    finding: ClassVar[Finding | None] = Finding("coupled across", "sectors are coupled", "no coupling across sectors")
     labels: tuple[int, ...] = (0, 1)
+    names: tuple[str, ...] = ()
+    frame: SectorFrame | None = None
 
     def __post_init__(self):
         known = sorted(set(self.labels))
         if known != list(range(len(known))) or len(known) < 2:
             raise ConfigError("labels", self.labels, "two or more sectors, numbered from 0 without gaps.")
+        if len(self.names) not in (0, len(known)):
+            raise ConfigError("names", self.names, f"one for each of {len(known)} sectors.")
+
+    @classmethod
+    def on(
+        cls,
+        source: Ensemble,
+        *,
+        labels: tuple[int, ...] = (),
+        names: tuple[str, ...] = (),
+        blocks: int = 0,
+        by: str = "",
+        modes: int = 0,
+    ) -> Sectors:
+        """Return the coupling for a field: of the parts that it is known to have unless something else is said.
+
+        Where samples are fewer than three for each direction of the field, or a sector varies in fewer directions than
+        it has sites, sectors are read along as many leading principal modes as samples allow, the same number of each:
+        what is coupled beyond them is not seen. Sites that stand still are left out.
+
+        Args:
+            source: Samples of the field; hand the same ones to ``monoid``.
+            labels: The sector of each site (of flattened components).
+            names: Of the sectors.
+            blocks: Number of equal stretches of sites side by side that are the sectors.
+            by: "parts" for those that the field is known to have (heads, layers read side by side), "found" for sectors
+                found on half of the units (``find_sectors``), which are not measured again.
+            modes: Leading principal modes of each sector that are read at most; 0 for all sites where samples allow.
+
+        Raises:
+            ConfigError: If an option cannot be used, or two say what sectors are.
+            GeometryError: If nothing says what sectors are.
+            NothingFoundError: If one sector was found.
+            TooFewSamplesError: If there are too few samples.
+            ConstantUnitsError: If a sector does not vary.
+            ShapeError: If the field has another number of sites than labels.
+        """
+        said = {"labels": labels, "blocks": blocks, "by": by}
+        if len(told := [key for key, value in said.items() if value]) > 1:
+            raise ConfigError(told[1], said[told[1]], f"either this or {told[0]}, which says what sectors are too.")
+        if by not in ("", PARTS, FOUND) or modes < 0:
+            field = "modes" if modes < 0 else "by"
+            raise ConfigError(field, modes if modes < 0 else by, f"{PARTS} or {FOUND}; modes 0 or more.")
+        if by == FOUND:
+            if modes or names:
+                raise ConfigError("by", by, f"{FOUND} without modes and names: sectors are found among sites.")
+            frame, labels = found_in(half_to_find_on(source), find_sectors)
+            return cls(labels, (), frame)
+        if labels:
+            known = tuple(names)
+        elif blocks:
+            labels, known = blocks_of(source, blocks)
+        else:
+            labels, known = parts_of(source)
+        asked = cls(tuple(labels), tuple(names) or known)
+        frame, kept = frame_for(source, asked.labels, asked.called, modes)
+        return asked if frame is None else replace(asked, labels=kept, frame=frame)
 
     @property
     def pairs(self) -> tuple[tuple[int, int], ...]:
@@ -74,21 +156,54 @@ class Sectors(Coupling):
         return tuple(combinations(range(max(self.labels) + 1), 2))
 
     @property
+    def called(self) -> tuple[str, ...]:
+        """The names of the sectors, or their numbers."""
+        return self.names or tuple(map(str, range(max(self.labels) + 1)))
+
+    @property
+    def entries(self) -> Mapping[str, Sequence[str]]:
+        """The names of the sectors, and of their pairs."""
+        called = self.called
+        return {"within": called, "outside": called, "cross": [f"{called[a]}, {called[b]}" for a, b in self.pairs]}
+
+    @property
     def monoid(self) -> HalfMoments:
-        """Second moments of either half of the units."""
-        return HalfMoments()
+        """Second moments of either half of the units, of what is read of them."""
+        return HalfMoments() if self.frame is None else SectorMoments(self.frame)
+
+    def remarks(self, state: State) -> Mapping[str, float]:
+        """Return how many sectors there are, how large the largest is, and what modes leave of the variance."""
+        sizes = torch.bincount(torch.tensor(self.labels))
+        found = {"sectors": float(len(sizes))}
+        if self.frame is None or not self.frame.mixed:
+            return found | {"sites of the largest": float(sizes.max())}
+        return found | {"most modes of a sector": float(sizes.max()), "least share of its variance": self.frame.share}
 
     def value(self, state: State) -> dict[str, Tensor]:
         """Return the strengths.
 
         Raises:
             TooFewSamplesError: If a half does not outnumber the sites.
-            ConstantUnitsError: If a site does not vary.
+            ConstantUnitsError: If a site does not vary, or sites obey a linear relation.
             ShapeError: If the field has another number of sites than labels.
         """
         one, two = (partial_correlations(half) for half in two_estimates(state))
         self._check(one)
-        return sector_strengths(one, two, self.labels)
+        if self.frame is not None and len(self.frame.seen):
+            return overall_strengths(one, two, self.labels)
+        found = sector_strengths(one, two, self.labels)
+        if len(self.called) > 2:
+            found = overall_strengths(one, two, self.labels) | found | {"outside": self._outside(found["cross"])}
+        if self.frame is not None and self.frame.mixed:
+            return {key: strength for key, strength in found.items() if "within" not in key}
+        return found
+
+    def _outside(self, cross: Tensor) -> Tensor:
+        """Return the mean of each sector's couplings to the others, from those of all pairs."""
+        count, (first, second) = len(self.called), torch.tensor(self.pairs).T
+        matrix = torch.zeros(count, count, dtype=torch.float64)
+        matrix[first, second] = matrix[second, first] = cross
+        return matrix.sum(1) / (count - 1)
 
     def goodness(self, fitted: State, held_out: State) -> Goodness:
         """Return the cross-correlation of the sectors along the directions in which the fitted part has it, and p.
@@ -139,12 +254,29 @@ def sector_strengths(one: Tensor, two: Tensor, labels: tuple[int, ...]) -> dict[
     return {"within": mean.diagonal(), "cross": mean[first, second]}
 
 
+def overall_strengths(one: Tensor, two: Tensor, labels: tuple[int, ...]) -> dict[str, Tensor]:
+    """Return mean products of two independent estimates over all pairs within any sector, and over all others.
+
+    Args:
+        one: Couplings of each pair of sites [D, D], symmetric; its diagonal is left out.
+        two: The same from other samples.
+        labels: The sector of each site.
+    """
+    label = torch.tensor(labels)
+    same = label[:, None] == label[None]
+    inside, product = same & ~torch.eye(len(label), dtype=torch.bool), one * two
+    return {
+        "mean_within": product[inside].sum() / inside.sum().clamp(min=1),
+        "mean_cross": product[~same].mean(),
+    }
+
+
 def partial_correlations(moments: State) -> Tensor:
     """Return the correlation of each pair of sites at given values of all others [D, D], from second moments.
 
     Raises:
         TooFewSamplesError: If samples do not outnumber the sites by two.
-        ConstantUnitsError: If a site does not vary.
+        ConstantUnitsError: If a site does not vary, or sites obey a linear relation.
     """
     scatter = moments["scatter"]
     n = _samples(moments)
@@ -157,7 +289,13 @@ def partial_correlations(moments: State) -> Tensor:
     if not bool((variance > VARIES * variance.max()).all()):
         raise ConstantUnitsError("a site does not vary", "Leave it out.")
     root = variance.sqrt()
-    A = torch.linalg.inv(scatter / torch.outer(root, root))
+    correlation = scatter / torch.outer(root, root)
+    if float(torch.linalg.eigvalsh(correlation)[0]) < RELATED * len(correlation):
+        raise ConstantUnitsError(
+            "sites obey a linear relation, as those after a normalisation do: at given others none can vary",
+            "Read fewer modes of each sector than it has sites: sectors:modes=...",
+        )
+    A = torch.linalg.inv(correlation)
     scale = A.diagonal().sqrt()
     partial = -A / torch.outer(scale, scale)
     return partial - torch.diag(partial.diagonal()) + torch.eye(len(A), dtype=torch.float64)

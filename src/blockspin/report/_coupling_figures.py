@@ -14,6 +14,7 @@ from blockspin.report._html import bars, figure, finite, in_unit, panel
 from blockspin.report._key import key
 from blockspin.report._labels import LEGEND, cut, ticks
 from blockspin.report._nulls import traces
+from blockspin.report._pair_figures import pairs_of
 
 NAMES = {
     "network": "over depth",
@@ -36,6 +37,13 @@ def names_of(table: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(name for row in table["rows"] for name in row["values"]))
 
 
+def listed_of(table: Mapping[str, Any]) -> list[str]:
+    """Return the couplings of a table that stand in columns: not those of many pairs, which make pictures."""
+    names = names_of(table)
+    paired = {name for pairs in pairs_of(names).values() for name in pairs}
+    return [name for name in names if name not in paired]
+
+
 def legend(tables: Tables, rows: Tables) -> Markup:
     """Return one key to the figures of all tables."""
     return key([trace for table in tables for trace in _traces(table, *_first(table, rows))])
@@ -48,8 +56,9 @@ def plots(table: Mapping[str, Any], rows: Tables) -> list[Markup]:
         table: Of couplings.json, its null flows under "beside".
         rows: Predictions with their scores.
     """
-    names = _drawn(names_of(table))
-    left = len(names_of(table)) - len(names)
+    listed = listed_of(table)
+    names = _drawn(listed)
+    left = len(listed) - len(names)
     return [
         panel(f"{table['theory']}: {name}", lambda name=name: _plot(table, name, _mine(table, rows), left))  # type: ignore[misc]
         for name in names

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from blockspin.report._coupling_figures import FEW, NAMES, legend, names_of, plots, where
+from blockspin.report._coupling_figures import FEW, NAMES, legend, listed_of, names_of, plots, where
 from blockspin.report._folder import RunFolder
 from blockspin.report._html import Section, chance, fill, in_unit, panel
+from blockspin.report._pair_figures import pair_plots
 from blockspin.report._nulls import SIGNS, comparison, miss, tables_beside
 
 ORDER = 37
@@ -42,12 +43,14 @@ their {{ level }} % intervals.</p>
 <div class="grid">{% for plot in plots %}{{ plot }}{% endfor %}</div>
 {% if more %}<details><summary>{{ more|length }} observables, predicted alike</summary>
 <div class="grid">{% for plot in more %}{{ plot }}{% endfor %}</div></details>{% endif %}
+{% if pairs %}<h3>Pairs</h3><div class="grid">{% for plot in pairs %}{{ plot }}{% endfor %}</div>{% endif %}
 {{ nulls }}
 <h3>Where the theories hold</h3>
 <p class="soft">A theory is tested by its own goodness of fit at every scale, where it has a p-value, and by how its
-couplings run: each scale against the others. One that no test refuses is not thereby shown to be true.</p>
+couplings run: each scale against the others. Where a small p-value is no failure but what was looked for, as couplings
+across sectors, it is said in those words. One that no test refuses is not thereby shown to be true.</p>
 {% for row in validity %}
-<p><span class="chip {{ row.verdict|replace(" ", "-") }}">{{ held[row.verdict] }}</span>
+<p><span class="chip {{ row.verdict|replace(" ", "-") }}">{{ row.chip }}</span>
 <code>{{ row.theory }}</code> {{ row.where }}: {{ row.statement }}</p>
 {% if row.fired %}<details><summary>{{ row.shown }}</summary><ul>{% for check in row.fired %}
 <li><code>{{ check.scale }}</code>{{ check.part }}: {{ check.what }}{{ check.off }}, {{ check.chance }} after
@@ -57,6 +60,8 @@ all tests</li>{% endfor %}</ul></details>{% endif %}
 {% for table in tables %}
 <details><summary><code>{{ table.theory }}</code> {{ table.where }}</summary>
 {% if table.left_out %}<p class="soft">The theory leaves out: {{ table.left_out|join("; ") }}.</p>{% endif %}
+{% if table.drawn %}<p class="soft">{{ table.drawn }} couplings of pairs are drawn above, and listed in
+<code>couplings.json</code>.</p>{% endif %}
 <div class="scroll" tabindex="0"><table>
 <tr><th>scale</th>{% for name in table.names %}<th>{{ name }}{{ table.units[name] }}</th>{% endfor %}<th>fit</th></tr>
 {% for row in table.rows %}
@@ -103,9 +108,9 @@ def section(run: RunFolder) -> Section | None:
         level=f"{100 * max(levels, default=0.9):.0f}",
         orders=ORDERS,
         marks=SIGNS,
-        held=HELD,
         key=panel("Key", lambda: legend(tables, rows)),
         plots=[plot for table in tables if not table["observable"] for plot in plots(table, rows)],
+        pairs=[plot for table in tables for plot in pair_plots(table, names_of(table))],
         more=[plot for table in tables if table["observable"] for plot in plots(table, rows)],
         nulls=comparison(found, everything, NAMES),
         validity=[_held(row) for row in found["validity"]],
@@ -140,7 +145,10 @@ def _held(row: Mapping[str, Any]) -> dict[str, Any]:
         for check in fired[: 2 * FEW]
     ]
     shown = f"the {len(listed)} clearest of {len(fired)}" if len(fired) > len(listed) else f"all {len(fired)}"
-    return {**row, "where": where(row["flow"]), "fired": listed, "shown": f"Where it fails: {shown}"}
+    sign = row.get("sign")
+    chips = {**HELD, "yes": f"● {sign}: not seen", "no": f"▲ {sign}"} if sign else HELD
+    about = {"where": where(row["flow"]), "chip": chips[row["verdict"]]}
+    return {**row, **about, "fired": listed, "shown": f"{'Tests that fired' if sign else 'Where it fails'}: {shown}"}
 
 
 def _table(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,7 +158,9 @@ def _table(table: Mapping[str, Any]) -> dict[str, Any]:
         same = [(null, by[row["position"]]) for null, by in others if row["position"] in by]
         rows.append({**row, "fit": _fit(row), "beside": [(null, {**r, "fit": _fit(r)}) for null, r in same]})
     units = {name: in_unit(m["unit"]) for row in table["rows"] for name, m in row["values"].items()}
-    return {**table, "names": names_of(table), "units": units, "rows": rows, "where": where(table["flow"])}
+    names = listed_of(table)
+    about = {"names": names, "drawn": len(names_of(table)) - len(names)}
+    return {**table, **about, "units": units, "rows": rows, "where": where(table["flow"])}
 
 
 def _fit(row: Mapping[str, Any]) -> str:

@@ -141,16 +141,27 @@ def jackknife_covariance(replicas: Tensor) -> Tensor:
 def scalars(numbers: Mapping[str, Tensor], estimator: Estimator) -> dict[str, tuple[float, str]]:
     """Return (value, unit) of every coupling; entries of an array by name, notes left out."""
     noted = estimator.noted if isinstance(estimator, Coupling) else ()
+    named = estimator.entries if isinstance(estimator, Coupling) else {}
     units = {key: estimator.units[key] for key in numbers if key not in noted}
     return {
-        name: (value, unit) for key, unit in units.items() for name, value in entries(key, np.asarray(numbers[key]))
+        name: (value, unit)
+        for key, unit in units.items()
+        for name, value in entries(key, np.asarray(numbers[key]), named.get(key, ()))
     }
 
 
-def entries(name: str, values: np.ndarray) -> list[tuple[str, float]]:
-    """Return the entries of an array by name, counted from one: ("pair[1]", ...), ("matrix[1,2]", ...)."""
+def entries(name: str, values: np.ndarray, of: Sequence[str] = ()) -> list[tuple[str, float]]:
+    """Return the entries of an array by name, counted from one: ("pair[1]", ...), ("matrix[1,2]", ...).
+
+    Args:
+        name: Of the array.
+        values: Of any shape.
+        of: Names of the entries of a row, where there are.
+    """
     if not values.ndim:
         return [(name, float(values))]
+    if of:
+        return [(f"{name}[{entry}]", float(value)) for entry, value in zip(of, values, strict=True)]
     return [(f"{name}[{','.join(str(i + 1) for i in at)}]", float(value)) for at, value in np.ndenumerate(values)]
 
 

@@ -19,9 +19,6 @@ from blockspin.observables.base import Estimator, State
 from blockspin.running._joint import goodness_between, jackknife_covariance, scalars
 from blockspin.running.base import Running
 
-LARGEST = 16
-"""Entries of an array of couplings that are followed one by one."""
-
 
 @dataclass(frozen=True, eq=False)
 class Replicas:
@@ -49,7 +46,7 @@ class Replicas:
     def of(cls, estimator: Estimator, states: Sequence[State]) -> Replicas:
         """Return the couplings of one scale; what an estimator refuses is kept as the reason.
 
-        Arrays of more than ``LARGEST`` entries are left to the flows' files.
+        Arrays of more entries than the coupling's ``followed`` are left out.
 
         Args:
             estimator: A coupling, or an observable.
@@ -113,7 +110,8 @@ class Replicas:
 
 
 def _scalars(numbers: Mapping[str, Tensor], estimator: Estimator) -> dict[str, tuple[float, str]]:
-    return scalars({key: tensor for key, tensor in numbers.items() if tensor.numel() <= LARGEST}, estimator)
+    most = estimator.followed if isinstance(estimator, Coupling) else Coupling.followed
+    return scalars({key: tensor for key, tensor in numbers.items() if tensor.numel() <= most}, estimator)
 
 
 def halves_of(rows: Sequence[Replicas], names: Sequence[str]) -> np.ndarray:

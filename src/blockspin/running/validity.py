@@ -10,6 +10,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from blockspin.answer import Verdict
+from blockspin.couplings.base import Finding
 from blockspin.errors import BlockspinError, TooFewSamplesError
 from blockspin.measurement import holm
 from blockspin.running._extrapolated import chosen, difference, fitted, weights
@@ -25,6 +26,8 @@ TINY = 1e-100
 FEWEST = 5
 """Scales from which the effective theory is tested: four of them say what the fifth should be."""
 GOODNESS = "goodness of fit"
+FEW = 4
+"""Scales that are named one by one."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,13 @@ class Validity:
         }
 
 
-def validity(slices: Mapping[str, Running], theory: Stated | Curve | None = None, *, level: float = LEVEL) -> Validity:
+def validity(
+    slices: Mapping[str, Running],
+    theory: Stated | Curve | None = None,
+    *,
+    level: float = LEVEL,
+    finding: Finding | None = None,
+) -> Validity:
     """Test an effective theory at every scale and on every slice of the data.
 
     Two kinds of tests: the theory's own goodness of fit at each scale, where it has a p-value; and each coupling
@@ -96,6 +105,8 @@ def validity(slices: Mapping[str, Running], theory: Stated | Curve | None = None
         theory: What couplings do between scales: a stated theory or a curve; None for beta functions of at most first
             degree, whichever predicts the other scales best.
         level: Chance of a false alarm on any scale or slice.
+        finding: What a small p-value of the goodness of fit says, where that is no failure: the verdict is then that of
+            those tests alone, "no" where it was found, and the running is spoken of apart.
 
     Do not trust when:
         The slices were chosen by looking at the values themselves: a part of a Gaussian field that is cut out by its
@@ -123,7 +134,10 @@ def validity(slices: Mapping[str, Running], theory: Stated | Curve | None = None
         except (BlockspinError, np.linalg.LinAlgError):
             tested[key] = []  # too few scales are left to test the others
     rest = [check for row in tested.values() for check in row]
-    return _verdict(_corrected([*checks, *out, *rest], level), untested, level)
+    everything = _corrected([*checks, *out, *rest], level)
+    if finding is not None:
+        return _found(everything, untested, level, finding)
+    return _verdict(everything, untested, level)
 
 
 def _goodness(slices: Mapping[str, Running]) -> list[Check]:
@@ -204,10 +218,59 @@ def _verdict(checks: tuple[Check, ...], untested: list[str], level: float) -> Va
         text = f"None of {len(checks)} tests of scales and slices refuses the theory at the {100 * level:.0f} % level."
         return Validity(Verdict.YES, text, checks, tuple(untested))
     first = fired[0]
-    slices = {check.slice for check in checks}
-    part = "" if len(slices) == 1 else f" on {'the whole' if first.slice == WHOLE else first.slice}"
     text = (
-        f"The theory fails in {len(fired)} of {len(checks)} tests, most clearly at {first.scale}{part} by its "
-        f"{first.what} (p {f'= {first.adjusted:.1g}' if first.adjusted > TINY else f'below {TINY:g}'} after all tests)."
+        f"The theory fails in {len(fired)} of {len(checks)} tests, most clearly at {first.scale}{_part(first, checks)} "
+        f"by its {first.what} ({_chance(first)})."
     )
     return Validity(Verdict.NO, text, checks, tuple(untested))
+
+
+def _found(checks: tuple[Check, ...], untested: list[str], level: float, finding: Finding) -> Validity:
+    """Word what the goodness of fit found, and at which scales; then how couplings run."""
+    asked = [check for check in checks if check.what == GOODNESS]
+    ran = [check for check in checks if check.what != GOODNESS]
+    verdict, text = _seen(asked, level, finding)
+    if missed := [check for check in ran if check.fired]:
+        clearest = min(missed, key=lambda check: check.p_value)
+        text += f" In {len(missed)} of {len(ran)} tests a coupling does not run as its other scales say, most clearly "
+        text += f"{clearest.what} at {clearest.scale}{_part(clearest, ran)} ({_chance(clearest)})."
+    return Validity(verdict, text, checks, tuple(untested))
+
+
+def _seen(asked: Sequence[Check], level: float, finding: Finding) -> tuple[Verdict, str]:
+    """Return the verdict on "nothing of the kind is there", and where something was found: on the whole, if there."""
+    if not asked:
+        return Verdict.CANNOT_TELL, f"Whether {finding.seen} could not be tested at any scale."
+    fired = [check for check in asked if check.fired]
+    if not fired:
+        where = f"in {len(asked)} tests of scales and slices at the {100 * level:.0f} % level"
+        return Verdict.YES, f"{finding.unseen[0].upper() + finding.unseen[1:]} seen {where}."
+    part = WHOLE if any(check.slice == WHOLE for check in fired) else fired[0].slice
+    scales = [check.scale for check in asked if check.slice == part]
+    where = [check.scale for check in fired if check.slice == part]
+    clearest = min((check for check in fired if check.slice == part), key=lambda check: check.p_value)
+    onward = len(where) > 1 and scales[-len(where) :] == where
+    every = len(scales) > 1 and where == scales
+    place = "at every scale" if every else f"from {where[0]} on" if onward else f"at {_listed(where)}"
+    words = finding.seen[0].upper() + finding.seen[1:]
+    others = len({check.slice for check in fired} - {part})
+    also = f" and on {others} {'slice' if others == 1 else 'slices'}" if others and part == WHOLE else ""
+    clear = f", most clearly at {clearest.scale}" if len(where) > 1 else ""
+    return Verdict.NO, f"{words} {place}{_part(clearest, asked)}{also}{clear} ({_chance(clearest)})."
+
+
+def _listed(labels: Sequence[str]) -> str:
+    shown = ", ".join(labels[:FEW])
+    return f"{shown} and {len(labels) - FEW} more" if len(labels) > FEW else shown
+
+
+def _part(check: Check, checks: Sequence[Check]) -> str:
+    """Return on which part of the data a test was, where there are several."""
+    if len({other.slice for other in checks}) == 1:
+        return ""
+    return f" on {'the whole' if check.slice == WHOLE else check.slice}"
+
+
+def _chance(check: Check) -> str:
+    chance = f"= {check.adjusted:.1g}" if check.adjusted > TINY else f"below {TINY:g}"
+    return f"p {chance} after all tests"
