@@ -1,0 +1,192 @@
+"""Experiment: choose features on half of the units, see how they couple, shift them, and compare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from blockspin.capture.reading import ActivationPass
+from blockspin.engine.base import Executor, Pass, Task
+from blockspin.engine.measure import Measured, measure
+from blockspin.ensemble import group_of
+from blockspin.errors import ConfigError, TooFewSamplesError, check_between, check_whole
+from blockspin.interventions.features import Features, parents
+from blockspin.interventions.graph import CouplingGraph, FeatureCouplings, coupling_graph
+from blockspin.interventions.responses import Groups, Response, locality, response, spread
+from blockspin.interventions.shifts import Hop, Mean, Observation, Shifting, elsewhere
+from blockspin.observables.covariance import estimated
+
+Maker = Callable[[str, Tensor], Features]
+"""From a layer and the covariance [d, d] of its activation to the features that are read and shifted there."""
+Step = Callable[[str], AbstractContextManager[Any]]
+"""Shows a step of the work while it lasts."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is done with features.
+
+    Args:
+        delta: Standard deviations of a feature by which it is shifted, up and down.
+        parents: Directions of largest variance that stand for the whole activation, in the second prediction.
+        level: Share of false edges in the graph that is aimed at, and one less that of intervals, all hops together.
+        margin: How far from 1 the slope and the share explained may be where responses are "as predicted".
+        seed: Randomness of the random directions.
+
+    Raises:
+        ConfigError: If a number cannot be used.
+    """
+
+    delta: float = 0.5
+    parents: int = 128
+    level: float = 0.05
+    margin: float = 0.2
+    seed: int = 0
+
+    def __post_init__(self):
+        check_between("delta", self.delta, 0, 100)
+        check_whole("parents", self.parents, 0)
+        check_between("level", self.level, 0, 1)
+        check_between("margin", self.margin, 0, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """What came of one network.
+
+    Args:
+        graph: The couplings of the features, at every place and from each to the next.
+        responses: Predicted and measured, one a hop.
+        elsewhere: By hop, which share of the answer to a shift at one position lies at other positions.
+        how: What the network is: "trained", "drawn from the model's own config".
+    """
+
+    graph: CouplingGraph
+    responses: tuple[Response, ...]
+    elsewhere: tuple[float, ...]
+    how: str
+
+
+def silent(name: str) -> AbstractContextManager[Any]:
+    """Show nothing."""
+    return nullcontext()
+
+
+def experiment(
+    reading: ActivationPass, make: Maker, plan: Plan, *, executor: Executor, step: Step = silent
+) -> Experiment:
+    """Return the couplings of features at the layers of a reading, and the answers of each layer's to shifts before it.
+
+    Half of the groups of units choose features, their units and the edges of the graph; the other half measures. Memory
+    does not grow with the data; time is that of 4 k + 4 passes over half of the data for each of the layers but the
+    last, k features at each.
+
+    Args:
+        reading: The network, the records, the layers in the order in which the network runs them, and how their
+            activations are read as samples.
+        make: The features of each layer.
+        plan: What is done with them.
+        executor: Who carries out the passes.
+        step: Shows the work.
+
+    Raises:
+        ConfigError: If there are fewer than two layers, or a shift at one would not reach what runs beside it.
+        TooFewSamplesError: If there are fewer than four groups of units, or one of them is empty.
+        ShapeError: If features do not fit their layer.
+    """
+    check_layers(reading)
+    half = group_of(reading.sample.units, reading.groups) % 2 == 0
+    if reading.groups < 4 or not bool(half.any()) or bool(half.all()):
+        raise TooFewSamplesError(
+            f"{len(reading.sample)} records in {reading.groups} groups make no two halves", "Give 4 groups or more."
+        )
+    with step("choosing features"):
+        hops = _chosen(reading.over(reading.sample.where(half), 1), make, plan, executor)
+    with step("reading them"):
+        seen = _measured(Observation(reading, hops), {hop.name: _couplings(hop) for hop in hops}, executor)
+    choosing = {hop.name: seen[hop.name][::2] for hop in hops}
+    measuring = {hop.name: seen[hop.name][1::2] for hop in hops}
+    hops = tuple(_in_units(hop, spread(choosing[hop.name], hop)) for hop in hops)
+    with step("shifting them"):
+        one = Shifting(reading.over(reading.sample.where(~half)), hops, plan.delta)
+        fields = {name: Mean() for hop in hops for name in (hop.name, elsewhere(hop))}
+        shifted = _measured(one, fields, executor)
+    with step("comparing"):
+        found = tuple(
+            response(hop, Groups(choosing[hop.name], measuring[hop.name], shifted[hop.name][1::2]), plan.delta)
+            for hop in hops
+        )
+        others = tuple(locality(shifted[elsewhere(hop)][1::2]) for hop in hops)
+        graph = coupling_graph(hops, choosing, measuring, plan.level)
+    return Experiment(graph, found, others, reading.network.how)
+
+
+def check_layers(reading: ActivationPass) -> None:
+    """Refuse layers between which nothing can be shifted.
+
+    Raises:
+        ConfigError: If there are fewer than two, or one but the last is what enters a norm or branch beside which the
+            stream runs on unchanged.
+    """
+    layers = reading.layers
+    if len(layers) < 2:
+        raise ConfigError("layers", list(layers), "two or more: features are shifted at one and answer at the next.")
+    bad = [layer for layer in layers[:-1] if beside_stream(reading, layer)]
+    if bad:
+        accepted = "outputs of modules, inputs of whole blocks, heads or neurons: the stream passes by what is shifted"
+        raise ConfigError("layers", bad, f"{accepted} before a norm, and would not be shifted.")
+
+
+def beside_stream(reading: ActivationPass, layer: str) -> bool:
+    """Return whether a layer is the stream as it enters a norm, which a shift there would not change for the others."""
+    places = reading.network.places
+    place = places.place(layer)
+    middles = {found for name, found in places.short.items() if name.endswith(".resid_mid")}
+    return place.input and place in middles
+
+
+def _chosen(reading: ActivationPass, make: Maker, plan: Plan, executor: Executor) -> tuple[Hop, ...]:
+    """Return the hops between neighbouring layers, with features made of what the choosing half shows."""
+    task_of = {layer: Task(FeatureCouplings(0, 0), (layer,)) for layer in reading.layers}
+    found = measure(reading, list(task_of.values()), executor=executor, store=None, generator=torch.Generator())
+    C = {layer: estimated(found.state(task)) for layer, task in task_of.items()}
+    features = {layer: make(layer, C[layer]) for layer in reading.layers}
+    for layer, one in features.items():
+        one.require_width(len(C[layer]), layer)
+    generator = torch.Generator().manual_seed(plan.seed)
+    hops = []
+    for source, target in zip(reading.layers, reading.layers[1:], strict=False):
+        given = features[source]
+        random = _random_beside(given.write, generator)
+        basis = parents(C[source], given, plan.parents)
+        hops.append(Hop(source, target, given, features[target], basis, random, torch.ones(len(given))))
+    return tuple(hops)
+
+
+def _random_beside(write: Tensor, generator: torch.Generator) -> Tensor:
+    """Return random directions [k, d], at right angles to all features' shifts where there is room for it."""
+    random = torch.randn(write.shape, generator=generator, dtype=torch.float64)
+    beside = random - random @ torch.linalg.pinv(write) @ write
+    return beside if write.shape[1] > len(write) else random
+
+
+def _in_units(hop: Hop, deviation: Tensor) -> Hop:
+    """Return a hop whose shifts are in units of standard deviations, its random directions of the same norms."""
+    norm = deviation * hop.given.write.norm(dim=1)
+    return replace(hop, spread=deviation, random=hop.random * (norm / hop.random.norm(dim=1))[:, None])
+
+
+def _couplings(hop: Hop) -> FeatureCouplings:
+    return FeatureCouplings(len(hop.given), len(hop.answering))
+
+
+def _measured(one: Pass, fields: dict[str, Any], executor: Executor) -> dict[str, Sequence[Any]]:
+    """Return the states of the groups of every field, in order."""
+    tasks = {name: Task(estimator, (name,)) for name, estimator in fields.items()}
+    found: Measured = measure(one, list(tasks.values()), executor=executor, store=None, generator=torch.Generator())
+    return {name: list(found.group_states(task)) for name, task in tasks.items()}
