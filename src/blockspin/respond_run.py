@@ -22,11 +22,10 @@ from blockspin.interventions.verdict import answer_of, matrices, running
 from blockspin.material import open_material, resolved
 from blockspin.network_study import executor_of
 from blockspin.progress import Steps
-from blockspin.registry import member
 from blockspin.representations.base import Representation
 from blockspin.sources.checkpoint import listed, state_of
 
-DEFAULTS: Mapping[str, Any] = {"representation": {"name": "tokens"}, "samples": 400, "groups": 40}
+DEFAULTS: Mapping[str, Any] = {"representation": {"name": "tokens"}, "samples": 200, "groups": 40}
 """Where they differ from those of a run: samples are positions, and each half of the groups has errors of its own."""
 MADE = {"principal": principal, "neurons": neurons}
 """Features that are made of what a layer shows, so many of them."""

@@ -17,7 +17,7 @@ def command(
     config: Path | None = None,
     /,
     *,
-    features: str = "principal:8",
+    features: str = "principal:4",
     delta: float = 0.5,
     parents: int = 128,
     level: float = 0.05,
@@ -32,8 +32,8 @@ def command(
     options of a run those of its flows and couplings play no part.
 
     Args:
-        config: A TOML file, as for run; without one 400 records are read as tokens, in 40 groups.
-        features: principal:8, neurons:8 or heads, made of what each layer shows; or a file: npy of a matrix
+        config: A TOML file, as for run; without one 200 records are read as tokens, in 40 groups.
+        features: principal:4, neurons:4 or heads, made of what each layer shows; or a file: npy of a matrix
             [features, entries], or the state dict of a sparse autoencoder with the numbers of its latents, as
             sae.safetensors:3,14,15.
         delta: Standard deviations of a feature by which it is shifted.
@@ -86,6 +86,7 @@ def _row(row: Mapping[str, Any]) -> dict[str, Any]:
         "slope, whole": _number(whole["slope"]),
         "explained, whole": _number(whole["share explained"]),
         "verdict, whole": whole["verdict"],
+        "variance": _number(whole["variance explained"]),
         "random": _number(whole["slope of random directions"]),
         "elsewhere": f"{row['elsewhere']:.2g}",
     }

@@ -62,7 +62,7 @@ class Experiment:
     Args:
         graph: The couplings of the features, at every place and from each to the next.
         responses: Predicted and measured, one a hop.
-        elsewhere: By hop, which share of the answer to a shift at one position lies at other positions.
+        elsewhere: By hop, which share of the squared answer at a position is there for shifts at other positions.
         how: What the network is: "trained", "drawn from the model's own config".
     """
 
@@ -83,7 +83,7 @@ def experiment(
     """Return the couplings of features at the layers of a reading, and the answers of each layer's to shifts before it.
 
     Half of the groups of units choose features, their units and the edges of the graph; the other half measures. Memory
-    does not grow with the data; time is that of 4 k + 4 passes over half of the data for each of the layers but the
+    does not grow with the data; time is that of 3 k + 6 passes over half of the data for each of the layers but the
     last, k features at each.
 
     Args:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-
 import torch
 from torch import Tensor
 
@@ -19,7 +18,7 @@ from blockspin.observables.covariance import Moments, estimated
 
 GIVEN, WHOLE = "given features", "whole activation"
 """What the prediction takes for the parents of an answer: the features alone, or the whole activation they are of."""
-SLOPE, SHARE, STRENGTH = "slope", "share explained", "mean squared coupling"
+SLOPE, SHARE, STRENGTH, FIT = "slope", "share explained", "mean squared coupling", "variance explained"
 CHANCE, SPECIFIC, BENT = "slope of random directions", "random over features", "bent"
 PREDICTED, MEASURED = "predicted", "measured"
 
@@ -48,7 +47,8 @@ class Response:
         measured: [k, k'], standard deviations of the answering feature per standard deviation of shift.
         predicted: The same of the predictions, by what they take for parents.
         numbers: By what they take for parents: "slope" of measured on predicted responses, "share explained" of the
-            measured ones squared, "mean squared coupling", of predicted ones, free of their noise, and "slope of random
+            measured ones squared, "mean squared coupling", of predicted ones, free of their noise, "variance explained"
+            of the answering features by the linear prediction, on units that it was not made on, and "slope of random
             directions": of the answers to these on what was predicted for the features.
         bent: Mean square of what a shift up and a shift down have in common, over that of the measured responses.
         random: Mean square response to random directions of the same norm, over that of the features.
@@ -100,7 +100,7 @@ def response(hop: Hop, groups: Groups, delta: float) -> Response:
     """
     found = two_halves(lambda *states: _numbers(hop, delta, *states), groups)
     numbers = {
-        parents: {key: _known(found, f"{parents}/{key}") for key in (SLOPE, SHARE, STRENGTH, CHANCE)}
+        parents: {key: _known(found, f"{parents}/{key}") for key in (SLOPE, SHARE, STRENGTH, FIT, CHANCE)}
         for parents in (GIVEN, WHOLE)
     }
     predicted = {parents: found[f"{parents}/{PREDICTED}"] for parents in (GIVEN, WHOLE)}
@@ -110,7 +110,7 @@ def response(hop: Hop, groups: Groups, delta: float) -> Response:
 def _known(found: Mapping[str, Measurement], key: str) -> Measurement:
     """Return a number, or none where predictions are not told from zero: their product over both halves is not."""
     strength, number = found[f"{key.partition('/')[0]}/{STRENGTH}"], found[key]
-    if strength.interval(0.95)[0] > 0 or key.endswith((SHARE, STRENGTH)):
+    if strength.interval(0.95)[0] > 0 or key.endswith((SHARE, STRENGTH, FIT)):
         return number
     nothing = f"{number.how}; predictions are not told from zero"
     return Measurement(float("nan"), float("nan"), number.unit, number.n_eff, nothing, number.dof)
@@ -161,13 +161,15 @@ def _numbers(hop: Hop, delta: float, chosen: State, seen: State, shifted: State)
     squares = m.square().sum()
     found = {MEASURED: m, BENT: bent.square().sum() / squares, SPECIFIC: r.square().sum() / squares}
     for parents, shift in moved.items():
-        first, second = (shift @ _regression(state, hop, parents) * unit for state in (chosen, seen))
+        B, other = (_regression(state, hop, parents) * unit for state in (chosen, seen))
+        first, second = shift @ B, shift @ other
         strength = (second * first).mean()
         found |= {
             f"{parents}/{PREDICTED}": first,
             f"{parents}/{STRENGTH}": strength,
             f"{parents}/{SLOPE}": (m * first).mean() / strength,
             f"{parents}/{SHARE}": 1 - ((m - first) * (m - second)).sum() / squares,
+            f"{parents}/{FIT}": _explained(seen, hop, parents, B, unit),
             f"{parents}/{CHANCE}": (r * first).mean() / strength,
         }
     return found
@@ -175,16 +177,28 @@ def _numbers(hop: Hop, delta: float, chosen: State, seen: State, shifted: State)
 
 def _regression(state: State, hop: Hop, parents: str) -> Tensor:
     """Return the answer of the target's features to each parent, from what was only observed: [parents, k']."""
-    C = estimated(state)
+    C, (own, answers) = estimated(state), _columns(hop, parents)
+    return inverse(C[own, own]) @ C[own, answers]
+
+
+def _explained(state: State, hop: Hop, parents: str, B: Tensor, unit: Tensor) -> Tensor:
+    """Return which share of the variance of the answering features, in units of their own, a regression gives."""
+    C, (own, answers) = estimated(state), _columns(hop, parents)
+    total = (C[answers, answers].diagonal() * unit.square()).sum()
+    missed = ((C[own, own] @ B) * B).sum() - 2 * (C[own, answers] * unit * B).sum()
+    return -missed / total
+
+
+def _columns(hop: Hop, parents: str) -> tuple[slice, slice]:
+    """Return where the parents and the answering features stand in the field of a hop."""
     r, k = len(hop.basis), len(hop.given)
-    own = slice(r, r + k) if parents == GIVEN else slice(r)
-    return inverse(C[own, own]) @ C[own, r + k :]
+    return slice(r, r + k) if parents == GIVEN else slice(r), slice(r + k, None)
 
 
 def locality(states: Sequence[State]) -> float:
-    """Return which share of the squared answer to a shift at one position lies at other positions."""
-    own, others = merged(Means(), states)["total"].tolist()
-    return others / (own + others) if own + others > 0 else 0.0
+    """Return which share of the squared answer at a position is there for shifts at other positions."""
+    others, every = merged(Means(), states)["total"].tolist()
+    return others / every if every > 0 else 0.0
 
 
 def spread(states: Sequence[State], hop: Hop) -> Tensor:

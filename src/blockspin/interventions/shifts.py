@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from blockspin.capture.base import Layout
-from blockspin.capture.hooks import capture, capture_as, edit_at
+from blockspin.capture.hooks import Action, capture, capture_as, edit_at
 from blockspin.capture.reading import ActivationPass
 from blockspin.engine.base import Pass, Shard
 from blockspin.ensemble import Batch
@@ -146,10 +146,11 @@ def _seen(hop: Hop, first: Batch, second: Batch) -> Batch:
 class Shifting(HopPass):
     """What happens where features are shifted, at all positions that count, by so many standard deviations up and down.
 
-    Yields a field a hop, [samples, k k' + k k' + k k' + k k], averaged over which are: half the difference up less down
-    of the answering features; their mean less what they are without a shift; half the difference for random directions
-    of the same norm; half the difference of the shifted features themselves. And one more, [passages, 2], named by
-    ``elsewhere``: squared answers to the first feature's shift at one position, there and at all others.
+    Yields a field a hop, [samples, k k' + k k' + k k' + k k]: half the difference up less down of the answering
+    features; their mean less what they are without a shift; their change by a shift in each random direction of the
+    same norm; half the difference of the shifted features themselves. And one more, [passages, 2], named by
+    ``elsewhere``: of the answer at one position to the first feature's shift at all of them, the square of what the
+    shifts at other positions add to that at its own, and the square of all.
 
     Args:
         delta: Standard deviations.
@@ -174,14 +175,12 @@ class Shifting(HopPass):
             sides = [[run.answer(hop, sign * shift) for sign in (1, -1)] for shift in shifts]
             odd = [(up - down) / 2 for up, down in sides]
             even = [(up + down) / 2 - y for up, down in sides]
-            chance = [
-                (run.answer(hop, self.delta * shift) - run.answer(hop, -self.delta * shift)) / 2 for shift in hop.random
-            ]
+            chance = [run.answer(hop, self.delta * shift) - y for shift in hop.random]
             own = [_own(hop, plain[0].values.flatten(1).to(torch.float64), shift) for shift in shifts]
             found[hop.name] = plain[1].with_values(torch.cat([*odd, *even, *chance, *own], 1))
             ids, units = sample.ids[rows], sample.units[rows]
             weights = torch.ones(len(rows), dtype=torch.float64)
-            found[elsewhere(hop)] = Batch(run.spread_of(hop, shifts[0]), ids, units, weights)
+            found[elsewhere(hop)] = Batch(run.elsewhere(hop, shifts[0]), ids, units, weights)
         return found
 
 
@@ -191,7 +190,7 @@ def _own(hop: Hop, x: Tensor, shift: Tensor) -> Tensor:
 
 
 def elsewhere(hop: Hop) -> str:
-    """Return the name of the field that says whether a shift at one position is answered at others."""
+    """Return the name of the field that says how much of an answer shifts at other positions make."""
     return f"{hop.name}, elsewhere"
 
 
@@ -217,19 +216,21 @@ class _Runs:
         """Return the answering features: [samples, k']."""
         return hop.answering.readings(self.batch(hop, hop.target, shift).values.flatten(1))
 
-    def spread_of(self, hop: Hop, shift: Tensor) -> Tensor:
-        """Return the squared change of the answering features at one shifted position and at others [passages, 2, 1]."""
-        network, layer = self.reading.network, [hop.target]
-        plain = capture(network, self.inputs, layer)[hop.target]
+    def elsewhere(self, hop: Hop, shift: Tensor) -> Tensor:
+        """Return the squares of what shifts elsewhere add to an answer, and of all of it: [passages, 2, 1]."""
+        plain = capture(self.reading.network, self.inputs, [hop.target])[hop.target]
         only = _one_position(counted(plain, self.layout))
-        edit = self._edit(hop, shift, only)
-        moved = capture_as(lambda _, values: values.clone(), network, self.inputs, layer, (edit,))[hop.target] - plain
-        answers = (moved.cpu().to(torch.float64) @ hop.answering.read.T).square().sum(2)
-        only = only.cpu()
-        others = counted(plain, self.layout).cpu() & ~only
-        return torch.stack([(answers * only).sum(1), (answers * others).sum(1)], 1)[:, :, None]
+        every, own = (self._at(hop, only, self._edit(hop, shift, where)) for where in (None, only))
+        answers = torch.stack([every - own, every - self._at(hop, only)]) @ hop.answering.read.T
+        return answers.square().sum(2).T[:, :, None]
 
-    def _edit(self, hop: Hop, shift: Tensor, where: Tensor | None):
+    def _at(self, hop: Hop, only: Tensor, *edits: Action) -> Tensor:
+        """Return the target's activation at one position of each passage: float64 [passages, d]."""
+        network = self.reading.network
+        values = capture_as(lambda _, values: values[only], network, self.inputs, [hop.target], edits)[hop.target]
+        return values.cpu().to(torch.float64)
+
+    def _edit(self, hop: Hop, shift: Tensor, where: Tensor | None) -> Action:
         def shifted(values: Tensor, layout: Layout) -> Tensor:
             mask = counted(values, layout) if where is None or where.shape != values.shape[:2] else where
             added = shift.to(values.device, values.dtype) * mask.to(values.device)[:, :, None]

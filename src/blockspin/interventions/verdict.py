@@ -10,7 +10,7 @@ import numpy as np
 from blockspin.answer import Answer, Assumption, Light, Verdict
 from blockspin.interventions.experiment import Experiment, Plan
 from blockspin.interventions.graph import ACROSS, WITHIN
-from blockspin.interventions.responses import CHANCE, GIVEN, SHARE, SLOPE, STRENGTH, WHOLE, Response
+from blockspin.interventions.responses import CHANCE, FIT, GIVEN, SHARE, SLOPE, STRENGTH, WHOLE, Response
 from blockspin.measurement import Measurement
 
 QUESTION = "interventions"
@@ -41,7 +41,7 @@ def answer_of(found: Experiment, untrained: Experiment | None, plan: Plan) -> An
         f"{response.hop.name}: {parents}, {key}": response.numbers[parents][key]
         for response in found.responses
         for parents in (GIVEN, WHOLE)
-        for key in (SLOPE, SHARE, STRENGTH)
+        for key in (SLOPE, SHARE, STRENGTH, FIT)
     }
     controls = {}
     for response in found.responses:
@@ -52,7 +52,13 @@ def answer_of(found: Experiment, untrained: Experiment | None, plan: Plan) -> An
             controls[f"untrained, {response.hop.name}: {parents}, {SLOPE}"] = response.numbers[parents][SLOPE]
     overall = Verdict.of_all(verdicts.values())
     return Answer(
-        QUESTION, overall, _statement(verdicts, overall, plan), numbers, controls, _assumptions(found), verdicts=verdicts
+        QUESTION,
+        overall,
+        _statement(verdicts, overall, plan),
+        numbers,
+        controls,
+        _assumptions(found),
+        verdicts=verdicts,
     )
 
 
@@ -75,17 +81,25 @@ def _assumptions(found: Experiment) -> tuple[Assumption, ...]:
     bent = max(found.responses, key=lambda response: float(response.bent.value))
     parents = max(found.responses, key=_gap)
     given, whole = (parents.numbers[key][SLOPE] for key in (GIVEN, WHOLE))
+    curved = min(found.responses, key=lambda response: float(response.numbers[WHOLE][FIT].value))
+    fit = curved.numbers[WHOLE][FIT]
     return (
         Assumption(
             "an answer is computed from the same position alone",
             _light(others[0]),
-            f"{others[0]:.1%} of the squared answer to a shift at one position lies at others "
-            f"({others[1].hop.name}): these are parents that no prediction here has",
+            f"shifts at other positions make {others[0]:.1%} of the squared answer to a shift at all of them "
+            f"({others[1].hop.name}): no prediction here has these parents",
         ),
         Assumption(
             "no parent of the answers is left out of the features",
             Light.GREEN if _gap(parents) < 2 else Light.AMBER,
             f"slope {given} from the given features, {whole} from the whole activation ({parents.hop.name})",
+        ),
+        Assumption(
+            "over the data the answers are a linear function of the activation",
+            _light(1 - float(fit.value)),
+            f"{fit} of their variance is one ({curved.hop.name}); of the rest an infinitesimal shift is predicted "
+            "still where the activation is Gaussian",
         ),
         Assumption(
             "answers are linear in the shift",
