@@ -100,11 +100,7 @@ def experiment(
         ShapeError: If features do not fit their layer.
     """
     check_layers(reading)
-    half = group_of(reading.sample.units, reading.groups) % 2 == 0
-    if reading.groups < 4 or not bool(half.any()) or bool(half.all()):
-        raise TooFewSamplesError(
-            f"{len(reading.sample)} records in {reading.groups} groups make no two halves", "Give 4 groups or more."
-        )
+    half = _choosing(reading)
     with step("choosing features"):
         hops = _chosen(reading.over(reading.sample.where(half), 1), make, plan, executor)
     with step("reading them"):
@@ -124,6 +120,18 @@ def experiment(
         others = tuple(locality(shifted[elsewhere(hop)][1::2]) for hop in hops)
         graph = coupling_graph(hops, choosing, measuring, plan.level)
     return Experiment(graph, found, others, reading.network.how)
+
+
+def _choosing(reading: ActivationPass) -> Tensor:
+    """Return which records choose, bool [records]: those of every other group."""
+    group = group_of(reading.sample.units, reading.groups)
+    empty = reading.groups - len(torch.unique(group))
+    if reading.groups < 4 or empty:
+        raise TooFewSamplesError(
+            f"{len(group)} records in {reading.groups} groups, of which {empty} are empty, make no two halves with errors",
+            "Give more records, or fewer groups: 4 or more.",
+        )
+    return group % 2 == 0
 
 
 def check_layers(reading: ActivationPass) -> None:

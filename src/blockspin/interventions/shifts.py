@@ -88,10 +88,12 @@ class HopPass(Pass):
     Args:
         reading: How to open the network, and which records to read how; its layers are not read.
         hops: From where to where.
+        delta: Standard deviations of shifts, where there are any.
     """
 
     reading: ActivationPass
     hops: tuple[Hop, ...]
+    delta: float = 0.0
 
     @property
     def groups(self) -> int:
@@ -101,7 +103,7 @@ class HopPass(Pass):
     @property
     def fingerprint(self) -> str:
         """A hash of the reading and of the hops."""
-        digest = hashlib.sha256(self.reading.fingerprint.encode())
+        digest = hashlib.sha256(f"{type(self).__name__} {self.delta} {self.reading.fingerprint}".encode())
         for hop in self.hops:
             digest.update(hop.name.encode())
             for part in (*_tensors(hop.given), *_tensors(hop.answering), hop.basis, hop.random, hop.spread):
@@ -151,12 +153,7 @@ class Shifting(HopPass):
     same norm; half the difference of the shifted features themselves. And one more, [passages, 2], named by
     ``elsewhere``: of the answer at one position to the first feature's shift at all of them, the square of what the
     shifts at other positions add to that at its own, and the square of all.
-
-    Args:
-        delta: Standard deviations.
     """
-
-    delta: float = 0.5
 
     def batches(self, shard: Shard) -> Iterator[dict[str, Batch]]:
         """Yield the fields of one shard, by the names of the hops."""
