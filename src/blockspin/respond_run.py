@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor, from_numpy
+import torch
+from torch import Tensor
 
 from blockspin.capture.base import Network
 from blockspin.capture.reading import ActivationPass
 from blockspin.config import RunConfig
-from blockspin.engine.base import Executor
 from blockspin.errors import BlockspinError, ConfigError
-from blockspin.interventions.experiment import Experiment, Maker, Plan, beside_stream, experiment
+from blockspin.interventions.experiment import Experiment, Maker, beside_stream, experiment
 from blockspin.interventions.features import Features, autoencoder, directions, heads, neurons, principal
+from blockspin.interventions.plan import Plan
 from blockspin.interventions.verdict import answer_of, matrices, running
 from blockspin.material import open_material, resolved
 from blockspin.network_study import executor_of
@@ -70,10 +71,9 @@ def respond(config: RunConfig, features: str, plan: Plan, steps: Steps) -> dict[
     )
     with steps.step("opening the network"):
         reading = _with_layers(reading, config.layers, made.kind)
-    executor = executor_of(config)
-    found = experiment(reading, made.maker(reading.network), plan, executor=executor, step=steps.step)
+    found = _carried_out(reading, made, plan, config, steps)
     steps.say("the same with its untrained copy, as a control")
-    untrained = _untrained(reading, made, plan, executor, steps)
+    untrained = _untrained(reading, made, plan, config, steps)
     alone = untrained if isinstance(untrained, Experiment) else None
     return {
         "format": 1,
@@ -86,13 +86,23 @@ def respond(config: RunConfig, features: str, plan: Plan, steps: Steps) -> dict[
     }
 
 
-def _untrained(reading: ActivationPass, made: Parsed, plan: Plan, executor: Executor, steps: Steps) -> Experiment | str:
+def _carried_out(reading: ActivationPass, made: Parsed, plan: Plan, config: RunConfig, steps: Steps) -> Experiment:
+    return experiment(
+        reading,
+        made.maker(reading.network),
+        plan,
+        executor=executor_of(config),
+        generator=torch.Generator().manual_seed(config.seed),
+        step=steps.step,
+    )
+
+
+def _untrained(reading: ActivationPass, made: Parsed, plan: Plan, config: RunConfig, steps: Steps) -> Experiment | str:
     """Return what came of the untrained copy, or why nothing did."""
-    recipe = replace(reading.recipe, untrained_seed=plan.seed)
+    recipe = replace(reading.recipe, untrained_seed=config.seed)
     try:
-        other = replace(reading, recipe=recipe)
-        return experiment(other, made.maker(other.network), plan, executor=executor, step=steps.step)
-    except BlockspinError as reason:  # a copy whose weights, say, are all zero: the network's own answers stand
+        return _carried_out(replace(reading, recipe=recipe), made, plan, config, steps)
+    except BlockspinError as reason:  # a copy whose features, say, do not vary: the network's own answers stand
         return str(reason)
 
 
@@ -161,7 +171,7 @@ def _matrix(path: Path) -> Features:
     except (OSError, ValueError, EOFError) as reason:
         raise ConfigError("features", str(path), f"a matrix [features, entries] of numbers ({reason}).") from None
     rows = len(values) if values.ndim else 0
-    return directions(from_numpy(values.astype(float)), tuple(f"row {number}" for number in range(rows)))
+    return directions(torch.from_numpy(values.astype(float)), tuple(f"row {number}" for number in range(rows)))
 
 
 def _with_layers(reading: ActivationPass, layers: Sequence[str], kind: str) -> ActivationPass:

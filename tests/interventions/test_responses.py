@@ -39,7 +39,8 @@ def test_intervals_cover_the_slope_and_the_share_as_often_as_they_say():
             inside[key] += bool(low <= 1 <= high)
         verdicts.append(found.verdict(GIVEN, 0.2, 0.95))
     lowest, highest = binom.interval(0.9999, count, 0.9)
-    assert lowest <= inside[SLOPE] <= highest and inside[SHARE] >= lowest, inside
+    assert lowest <= inside[SLOPE] <= highest
+    assert inside[SHARE] >= lowest
     assert verdicts.count(Verdict.NO) <= binom.ppf(0.99, count, 0.05)
     assert verdicts.count(Verdict.YES) > count / 2
 
@@ -68,9 +69,7 @@ def test_no_coupling_gives_no_slope():
     generator = torch.Generator().manual_seed(3)
     found = []
     for _ in range(20):
-        halves = [
-            grouped(torch.randn(SAMPLES, 7, generator=generator, dtype=torch.float64), GROUPS) for _ in range(2)
-        ]
+        halves = [grouped(torch.randn(SAMPLES, 7, generator=generator, dtype=torch.float64), GROUPS) for _ in range(2)]
         answers = torch.randn(22, generator=generator, dtype=torch.float64)
         found.append(response(hop(2, 3), Groups(*halves, constant(answers, 10, GROUPS)), 1.0))
     missing = [one for one in found if np.isnan(one.numbers[WHOLE][SLOPE].value)]

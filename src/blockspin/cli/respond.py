@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from blockspin.cli.run import Options, given_options
 from blockspin.config import RunConfig
+from blockspin.interventions.plan import Plan
 
 
 def command(
@@ -18,10 +19,7 @@ def command(
     /,
     *,
     features: str = "principal:4",
-    delta: float = 0.5,
-    parents: int = 128,
-    level: float = 0.05,
-    margin: float = 0.2,
+    plan: Annotated[Plan | None, Parameter(name="*")] = None,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
     options: Annotated[Options | None, Parameter(name="*")] = None,  # type: ignore[valid-type]
 ) -> int:
@@ -36,20 +34,16 @@ def command(
         features: principal:4, neurons:4 or heads, made of what each layer shows; or a file: npy of a matrix
             [features, entries], or the state dict of a sparse autoencoder with the numbers of its latents, as
             sae.safetensors:3,14,15.
-        delta: Standard deviations of a feature by which it is shifted.
-        parents: Directions of largest variance that stand for the whole activation in a second prediction.
-        level: Expected share of false edges, and chance that the interval of some hop misses.
-        margin: How far from 1 slope and share explained may lie where answers are called as predicted.
+        plan: By how much they are shifted, and what is asked of the answers.
         as_json: Print JSON instead of tables.
         options: The fields of the configuration of a run.
     """
-    from blockspin.interventions.experiment import Plan
     from blockspin.progress import Steps
     from blockspin.respond_run import DEFAULTS, respond
 
     start = RunConfig().with_options(DEFAULTS) if config is None else RunConfig.from_toml(config)
     wanted = start.with_options(given_options(options))
-    found = respond(wanted, features, Plan(delta, parents, level, margin, wanted.seed), Steps())
+    found = respond(wanted, features, plan or Plan(), Steps())
     print(json.dumps(found, indent=1, allow_nan=False) if as_json else _text(found))
     return 0
 

@@ -14,9 +14,10 @@ from blockspin.capture.reading import ActivationPass
 from blockspin.engine.base import Executor, Pass, Task
 from blockspin.engine.measure import Measured, measure
 from blockspin.ensemble import group_of
-from blockspin.errors import ConfigError, TooFewSamplesError, check_between, check_whole
+from blockspin.errors import ConfigError, TooFewSamplesError
 from blockspin.interventions.features import Features, parents
 from blockspin.interventions.graph import CouplingGraph, FeatureCouplings, coupling_graph
+from blockspin.interventions.plan import Plan
 from blockspin.interventions.responses import Groups, Response, locality, response, spread
 from blockspin.interventions.shifts import Hop, Mean, Observation, Shifting, elsewhere
 from blockspin.observables.covariance import estimated
@@ -25,34 +26,6 @@ Maker = Callable[[str, Tensor], Features]
 """From a layer and the covariance [d, d] of its activation to the features that are read and shifted there."""
 Step = Callable[[str], AbstractContextManager[Any]]
 """Shows a step of the work while it lasts."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is done with features.
-
-    Args:
-        delta: Standard deviations of a feature by which it is shifted, up and down.
-        parents: Directions of largest variance that stand for the whole activation, in the second prediction.
-        level: Share of false edges in the graph that is aimed at, and one less that of intervals, all hops together.
-        margin: How far from 1 the slope and the share explained may be where responses are "as predicted".
-        seed: Randomness of the random directions.
-
-    Raises:
-        ConfigError: If a number cannot be used.
-    """
-
-    delta: float = 0.5
-    parents: int = 128
-    level: float = 0.05
-    margin: float = 0.2
-    seed: int = 0
-
-    def __post_init__(self):
-        check_between("delta", self.delta, 0, 100)
-        check_whole("parents", self.parents, 0)
-        check_between("level", self.level, 0, 1)
-        check_between("margin", self.margin, 0, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +51,13 @@ def silent(name: str) -> AbstractContextManager[Any]:
 
 
 def experiment(
-    reading: ActivationPass, make: Maker, plan: Plan, *, executor: Executor, step: Step = silent
+    reading: ActivationPass,
+    make: Maker,
+    plan: Plan,
+    *,
+    executor: Executor,
+    generator: torch.Generator,
+    step: Step = silent,
 ) -> Experiment:
     """Return the couplings of features at the layers of a reading, and the answers of each layer's to shifts before it.
 
@@ -92,6 +71,7 @@ def experiment(
         make: The features of each layer.
         plan: What is done with them.
         executor: Who carries out the passes.
+        generator: Randomness of the random directions.
         step: Shows the work.
 
     Raises:
@@ -102,7 +82,7 @@ def experiment(
     check_layers(reading)
     half = _choosing(reading)
     with step("choosing features"):
-        hops = _chosen(reading.over(reading.sample.where(half), 1), make, plan, executor)
+        hops = _chosen(reading.over(reading.sample.where(half), 1), make, plan, executor, generator=generator)
     with step("reading them"):
         seen = _measured(Observation(reading, hops), {hop.name: _couplings(hop) for hop in hops}, executor)
     choosing = {hop.name: seen[hop.name][::2] for hop in hops}
@@ -128,7 +108,7 @@ def _choosing(reading: ActivationPass) -> Tensor:
     empty = reading.groups - len(torch.unique(group))
     if reading.groups < 4 or empty:
         raise TooFewSamplesError(
-            f"{len(group)} records in {reading.groups} groups, of which {empty} are empty, make no two halves with errors",
+            f"{len(group)} records in {reading.groups} groups, {empty} of them empty, make no two halves with errors",
             "Give more records, or fewer groups: 4 or more.",
         )
     return group % 2 == 0
@@ -158,7 +138,9 @@ def beside_stream(reading: ActivationPass, layer: str) -> bool:
     return place.input and place in middles
 
 
-def _chosen(reading: ActivationPass, make: Maker, plan: Plan, executor: Executor) -> tuple[Hop, ...]:
+def _chosen(
+    reading: ActivationPass, make: Maker, plan: Plan, executor: Executor, *, generator: torch.Generator
+) -> tuple[Hop, ...]:
     """Return the hops between neighbouring layers, with features made of what the choosing half shows."""
     task_of = {layer: Task(FeatureCouplings(0, 0), (layer,)) for layer in reading.layers}
     found = measure(reading, list(task_of.values()), executor=executor, store=None, generator=torch.Generator())
@@ -166,7 +148,6 @@ def _chosen(reading: ActivationPass, make: Maker, plan: Plan, executor: Executor
     features = {layer: make(layer, C[layer]) for layer in reading.layers}
     for layer, one in features.items():
         one.require_width(len(C[layer]), layer)
-    generator = torch.Generator().manual_seed(plan.seed)
     hops = []
     for source, target in zip(reading.layers, reading.layers[1:], strict=False):
         given = features[source]

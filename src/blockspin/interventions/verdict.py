@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from blockspin.answer import Answer, Assumption, Light, Verdict
-from blockspin.interventions.experiment import Experiment, Plan
+from blockspin.interventions.experiment import Experiment
 from blockspin.interventions.graph import ACROSS, WITHIN
+from blockspin.interventions.plan import Plan
 from blockspin.interventions.responses import CHANCE, FIT, GIVEN, SHARE, SLOPE, STRENGTH, WHOLE, Response
 from blockspin.measurement import Measurement
 

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from blockspin.capture.reading import ActivationPass
 from blockspin.capture.recipe import NetworkRecipe
-from blockspin.interventions.experiment import Plan, experiment
+from blockspin.interventions.experiment import experiment
 from blockspin.interventions.features import Features, directions
+from blockspin.interventions.plan import Plan
 from blockspin.interventions.responses import GIVEN, SLOPE, WHOLE, Response
 from blockspin.measurement import Measurement
 from blockspin.registry import member, register
@@ -52,7 +53,13 @@ def layer_response(layer: torch.nn.Module, points: Tensor, given: int) -> Respon
         names = tuple(f"entry {k}" for k in range(count))
         return directions(torch.eye(len(covariance), dtype=torch.float64)[:count], names)
 
-    found = experiment(reading, make, Plan(delta=DELTA), executor=member("engine", "serial")())
+    found = experiment(
+        reading,
+        make,
+        Plan(delta=DELTA),
+        executor=member("engine", "serial")(),
+        generator=torch.Generator().manual_seed(0),
+    )
     return found.responses[0]
 
 
@@ -97,7 +104,9 @@ def _erf(points: Tensor) -> Iterator[Row]:
     response, variance = layer_response(Erf(), points, 1), SPREAD**2
     moved = theory.erf_shift(DELTA * SPREAD, variance)
     expected = moved / (DELTA * SPREAD * theory.erf_slope(variance))
-    yield sampled("slope of the error function, a shift of one standard deviation", expected, response.numbers[GIVEN][SLOPE])
+    yield sampled(
+        "slope of the error function, a shift of one standard deviation", expected, response.numbers[GIVEN][SLOPE]
+    )
     deviation = np.sqrt(2 / np.pi * np.arcsin(2 * variance / (1 + 2 * variance)))
     answer = response.measured
     one = Measurement(answer.value[0, 0], answer.error[0, 0], answer.unit, answer.n_eff, answer.how, answer.dof)
