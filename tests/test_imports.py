@@ -31,6 +31,17 @@ TABLE = {
     "questions": {"observables.base", "couplings.base"},
     "engine": {"observables.base"},
     "report": {"engine._files"},  # one way of writing files, so that links are refused in one place
+    "interventions": {
+        "capture.base",
+        "capture.hooks",
+        "capture.reading",
+        "engine.base",
+        "engine.errorbars",
+        "engine.measure",
+        "observables.base",
+        "observables.covariance",
+        "representations.base",
+    },
     "spectra": {
         "couplings.power_law",
         "capture.matrices",
@@ -54,7 +65,7 @@ DRIVERS = {
     *("config", "options", "run", "study", "network_study", "data_run", "results", "material", "networks", "controls"),
     *("gallery", "summary", "progress", "run_folder"),
     *("budget", "memory", "divided", "sweep", "ruler", "contents", "training_run", "targets"),
-    *("family_run", "loss_run", "layer_run", "layer_theory"),
+    *("family_run", "loss_run", "layer_run", "layer_theory", "respond_run"),
     *("couplings_run", "couplings_measured", "couplings_nulls", "couplings_folder", "prediction_run", "course_run"),
     *("window_run", "invariance_run"),
 }

@@ -183,9 +183,14 @@ class NetworkStudy(Study):
 
     def executor(self) -> Executor:
         """Return who carries out the passes."""
-        cls = member("engine", self.config.executor)
-        given = {**vars(self.config), "workers": self.workers or self.config.workers}
-        return cls(**{item.name: given[item.name] for item in fields(cls) if item.name in given})
+        return executor_of(self.config, self.workers)
+
+
+def executor_of(config: RunConfig, workers: int = 0) -> Executor:
+    """Return who carries out the passes of a configuration; with so many workers, where that is not 0."""
+    cls = member("engine", config.executor)
+    given = {**vars(config), "workers": workers or config.workers}
+    return cls(**{item.name: given[item.name] for item in fields(cls) if item.name in given})
 
 
 def _shapes(reading: ActivationPass) -> dict[str, torch.Size]:

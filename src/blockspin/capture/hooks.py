@@ -16,6 +16,8 @@ from blockspin.errors import MissingModelError, ShapeError
 
 Edit = Callable[[Tensor, Layout], Tensor]
 """From an activation [passages, positions, d] and its layout to what replaces it."""
+Action = tuple[Place, Callable[[Any], Any]]
+"""A place, and what is done with what goes through it: returned is what replaces it, or None."""
 Kept = TypeVar("Kept")
 
 
@@ -29,7 +31,11 @@ def capture(network: Network, inputs: dict[str, Tensor], layers: Sequence[str]) 
 
 
 def capture_as(
-    read: Callable[[str, Tensor], Kept], network: Network, inputs: dict[str, Tensor], layers: Sequence[str]
+    read: Callable[[str, Tensor], Kept],
+    network: Network,
+    inputs: dict[str, Tensor],
+    layers: Sequence[str],
+    edits: Sequence[Action] = (),
 ) -> dict[str, Kept]:
     """Return what ``read`` makes of the activations of some layers, stopping at the deepest.
 
@@ -43,6 +49,7 @@ def capture_as(
         inputs: Encoded inputs of one batch.
         layers: Module paths, with the ending ":input" for what goes in rather than what comes out and ":head.K" for one
             head's share; or short names (see ``places``).
+        edits: What is changed on the way (``edit_at``); a layer that is edited is read after it.
 
     Raises:
         UnknownLayerError: If a layer does not exist.
@@ -70,7 +77,7 @@ def capture_as(
         if len(found) == len(layers):
             raise _Deepest
 
-    actions = [(place, partial(keep, layer, place)) for layer in layers for place in places[layer]]
+    actions = [*edits, *((place, partial(keep, layer, place)) for layer in layers for place in places[layer])]
     with torch.no_grad(), suppress(_Deepest), _hooked(network.module, actions), _refused(network, found, layers):
         network.encoder.call(network.module, inputs)
     missing = [layer for layer in layers if layer not in found]
@@ -119,6 +126,12 @@ def run_edited(network: Network, inputs: dict[str, Tensor], layer: str, edit: Ed
         layout: Where the entries come from.
     """
     network.require_eval()
+    with _hooked(network.module, [edit_at(network, layer, edit, layout)]):
+        return network.encoder.call(network.module, inputs)
+
+
+def edit_at(network: Network, layer: str, edit: Edit, layout: Layout) -> Action:
+    """Return the action that replaces the activation of a layer by ``edit(values, layout)``."""
     place = network.places.place(layer)
 
     def replace(value: Any) -> Any:
@@ -128,12 +141,11 @@ def run_edited(network: Network, inputs: dict[str, Tensor], layer: str, edit: Ed
         back = edited.transpose(1, 2).reshape(tensor.shape) if tensor.ndim == 4 else edited.reshape(tensor.shape)
         return (back, *value[1:]) if isinstance(value, tuple) else back
 
-    with _hooked(network.module, [(place, replace)]):
-        return network.encoder.call(network.module, inputs)
+    return place, replace
 
 
 @contextmanager
-def _hooked(module: nn.Module, actions: Sequence[tuple[Place, Callable[[Any], Any]]]) -> Iterator[None]:
+def _hooked(module: nn.Module, actions: Sequence[Action]) -> Iterator[None]:
     """Attach one action a place, and take all of them off again whatever happens."""
     handles = []
     try:

@@ -112,7 +112,7 @@ class Places:
             raise UnknownLayerError(name, (*self.short, *self.paths))
         if head is None:
             return Place(path, ends)
-        count = self._heads(path)
+        count = self.heads(path)
         if not count or int(head[1]) >= count:
             raise UnknownLayerError(name, [f"{path}{INPUT * ends}:head.{k}" for k in range(count)] or self.short)
         return Place(path, ends, (int(head[1]), count))
@@ -159,12 +159,15 @@ class Places:
         names = [name + ending for name in self.paths if fnmatch.fnmatchcase(name, path.removesuffix(INPUT))]
         if head is None:
             return names or [name for name in self.short if fnmatch.fnmatchcase(name, pattern)]
-        asked = [[head[1]] if head[1] != "*" else map(str, range(self._heads(name))) for name in names]
+        asked = [[head[1]] if head[1] != "*" else map(str, range(self.heads(name))) for name in names]
         heads = [f"{name}:head.{k}" for name, numbers in zip(names, asked, strict=True) for k in numbers]
         return [self.place(name).name for name in heads]
 
-    def _heads(self, path: str) -> int:
-        """Return the number of heads at a path: what the nearest module around it, or the network's config, says."""
+    def heads(self, path: str) -> int:
+        """Return the number of heads at a path: what the nearest module around it, or the network's config, says.
+
+        0 where nothing says it.
+        """
         parts = path.removesuffix(INPUT).split(".")
         around = [self._module.get_submodule(".".join(parts[:n])) for n in range(len(parts), -1, -1)]
         return next((count for owner in (*around, *map(_config, around)) if (count := _count(owner))), 0)

@@ -106,9 +106,14 @@ class ActivationPass(Pass):
         vars(chosen)["network"] = self.network  # opened already
         return chosen
 
-    def over(self, sample: Sample) -> ActivationPass:
-        """Return a pass over other records by the same network, which is opened once for both."""
-        chosen = replace(self, sample=sample)
+    def over(self, sample: Sample, groups: int = 0) -> ActivationPass:
+        """Return a pass over other records by the same network, which is opened once for both.
+
+        Args:
+            sample: The records.
+            groups: Groups of their units; 0 for as many as here.
+        """
+        chosen = replace(self, sample=sample, group_count=groups or self.group_count)
         vars(chosen)["network"] = self.network
         return chosen
 

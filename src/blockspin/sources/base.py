@@ -160,6 +160,11 @@ class Sample:
         """Return the sample of the first records: by hash, as good as any."""
         return replace(self, records=self.records[:count], ids=self.ids[:count], units=self.units[:count])
 
+    def where(self, mask: torch.Tensor) -> Sample:
+        """Return the sample of the records in a mask, bool [records]."""
+        records = tuple(record for record, kept in zip(self.records, mask.tolist(), strict=True) if kept)
+        return replace(self, records=records, ids=self.ids[mask], units=self.units[mask])
+
 
 def draw_records(data: DataSet, count: int) -> Sample:
     """Draw at most ``count`` records by the hash of their ids: the same ones whatever the order of the file.

@@ -1,0 +1,87 @@
+"""The command that shifts features: its tables and its JSON, and what it refuses."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+SMALL = ("--model", "builtin:deep-linear", "--samples", 120, "--groups", 6, "--executor", "serial")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Features in files: two directions of the wrong width, a pickle, an autoencoder, and tensors that are none."""
+    folder = tmp_path_factory.mktemp("features")
+    np.save(folder / "narrow.npy", np.eye(3)[:2])
+    np.save(folder / "pickle.npy", np.array([{}], dtype=object), allow_pickle=True)
+    np.save(folder / "zero.npy", np.zeros((2, 3)))
+    save_file({"weight": torch.eye(3)}, folder / "other.safetensors")
+    state = {"W_enc": torch.eye(3), "W_dec": torch.eye(3), "b_enc": torch.zeros(3)}
+    save_file(state, folder / "sae.safetensors")
+    (folder / "cut.npy").write_bytes(b"\x93NUMPY")
+    return folder
+
+
+def test_a_linear_network_answers_as_its_couplings_predict(told):
+    done = told("respond", *SMALL, "--features", "principal:3", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    answer = found["answer"]
+    for row in found["running"]:
+        whole = row["predictions"]["whole activation"]
+        assert whole["slope"]["value"] == pytest.approx(1, abs=1e-3)
+        assert whole["verdict"] == "yes"
+    assert answer["verdict"] in ("yes", "no", "cannot tell")
+    assert found["untrained"]["how"]
+    assert {"from", "to", "kind", "p_value", "coupling"} == set(found["graph"]["edges"][0])
+    table = told("respond", *SMALL, "--features", "principal:3").stdout
+    assert answer["statement"] in table
+    assert "untrained copy" in table
+
+
+@pytest.mark.parametrize(
+    ("features", "says"),
+    [
+        ("narrow.npy", "features of 3 entries each do not fit"),
+        ("pickle.npy", "a matrix [features, entries] of numbers"),
+        ("cut.npy", "a matrix [features, entries] of numbers"),
+        ("zero.npy", "rows other than zero"),
+        ("other.safetensors", "which holds weight"),
+        ("sae.safetensors", "the numbers of its latents"),
+        ("sae.safetensors:7", "Name latents from 0 to 2"),
+        ("sae.safetensors:1", "features of 3 entries each do not fit"),
+        ("absent.npy", "principal:8, neurons:8, heads, or a file"),
+        ("principal:0", "principal:8, neurons:8, heads, or a file"),
+        ("heads", "no layer"),
+    ],
+)
+def test_features_that_cannot_be_used_are_refused_with_the_remedy(told, files, features, says):
+    done = told("respond", *SMALL, "--features", features, cwd=files)
+    assert done.returncode == 2
+    assert says in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--delta", "0"), "delta = 0"),
+        (("--margin", "1"), "margin = 1"),
+        (("--representation", "raw"), "one that reads activations"),
+        (("--parents", "-1"), "parents = -1"),
+    ],
+)
+def test_plans_that_cannot_be_carried_out_are_refused(told, options, says):
+    done = told("respond", *SMALL, *options)
+    assert done.returncode == 2
+    assert says in done.stderr, done.stderr
+
+
+def test_what_has_nothing_to_shift_or_to_compare_is_refused(told, files):
+    np.save(files / "data.npy", np.random.default_rng(0).normal(size=(40, 3)))
+    alone = told("respond", "--model", "off", "--data", "data.npy", "--column", "", cwd=files)
+    halved = told("respond", "--model", "builtin:deep-linear", "--samples", 120, "--groups", 2)
+    for done, says in ((alone, "nothing that could be shifted"), (halved, "make no two halves")):
+        assert done.returncode == 2
+        assert says in done.stderr, done.stderr
