@@ -258,7 +258,10 @@ def test_remarks_that_cannot_be_made_are_told_apart_from_a_fit_that_cannot():
     field = GaussianField(shape=(16,), mass=0.5).sample(200, generator=torch.Generator().manual_seed(0))
     group = group_of(field.units, 10)
     parts = [field.select((group == g).nonzero().flatten()) for g in range(10)]
-    for coupling, word, goodness, notes in ((Mute(), "remarks", True, False), (Unfit(), "goodness of fit", False, True)):
+    for coupling, word, goodness, notes in (
+        (Mute(), "remarks", True, False),
+        (Unfit(), "goodness of fit", False, True),
+    ):
         row = Replicas.of(coupling, [accumulate(coupling.monoid, part) for part in parts])
         assert row.reason.startswith(f"{word}: nothing")
         assert (row.goodness is not None, bool(set(row.notes) - set(GaussianPrecision().noted))) == (goodness, notes)

@@ -13,7 +13,7 @@ from blockspin.running.curves import Curve, Stated
 FIRST = 3
 """Scales from which the first rolling prediction is made; a third of them where that is more."""
 GROWTH = (0, 1, 2)
-"""Powers of the distance by which squared misses may grow: of scales that scatter about a curve each by itself, of steps
+"""Powers of the distance by which squared misses may grow: of scales that scatter about a curve, of steps
 that add up at random, of a curve whose slope is wrong."""
 BELIEVED = 1.5
 """Most of a logarithm of a likelihood that counts, in units of the mean over looks: three data, as it were. All origins

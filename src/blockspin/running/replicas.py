@@ -66,7 +66,9 @@ class Replicas:
         noted = estimator.noted if isinstance(estimator, Coupling) else ()
         found = {name: row for name, row in _scalars(whole, estimator).items() if all(name in r for r in rest)}
         goodness, unfit = _or_why("goodness of fit", lambda: goodness_between(estimator, states))
-        remarks, unsaid = _or_why("remarks", lambda: estimator.remarks(state) if isinstance(estimator, Coupling) else {})
+        remarks, unsaid = _or_why(
+            "remarks", lambda: estimator.remarks(state) if isinstance(estimator, Coupling) else {}
+        )
         return cls(
             {name: value for name, (value, _) in found.items()},
             {name: [row[name][0] for row in rest] for name in found},

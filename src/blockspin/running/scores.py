@@ -281,7 +281,9 @@ def _statement(prediction: Prediction, rows: Sequence[Score], blind: int, level:
         f"scale{'s' * (scales > 1)} lie within their {100 * level:.0f} % intervals"
     )
     if blind:  # what curves miss at such distances cannot be told from the accessible scales
-        text += f" ({blind} of them lie farther away than any accessible scale was predicted from: cannot tell how wide)"
+        text += (
+            f" ({blind} of them lie farther away than any accessible scale was predicted from: cannot tell how wide)"
+        )
     names = {word: [row.model for row in others if row.verdict == word] for word in (BETTER, NOT_BETTER, CANNOT_TELL)}
     parts = [f"{prefix} {', '.join(names[word])}" for word, prefix in _PREFIX.items() if names[word]]
     return f"{text}; the {prediction.theory.model} is {'; '.join(parts) or 'compared with nothing'}."

@@ -45,7 +45,7 @@ def smooth(rng: np.random.Generator, x: np.ndarray, count: int) -> np.ndarray:
 
 
 def scattered(rng: np.random.Generator, x: np.ndarray, count: int) -> np.ndarray:
-    """Return what runs exponentially, each scale off by itself by 0.2 to 2 of its spread: layers are no smooth curve."""
+    """Return what runs exponentially, each scale off it by 0.2 to 2 of its spread: layers are no smooth curve."""
     exact = exponential(rng, x, count)
     return exact + rng.uniform(0.2, 2) * exact[:count].std() * rng.standard_normal(len(x))
 
