@@ -1,4 +1,4 @@
-"""Couplings cost: how long couplings, null flows, and what follows from both will take, timed on noise of their shape."""
+"""Couplings cost: how long couplings, null flows and what follows from them will take, timed on noise of a run."""
 
 from __future__ import annotations
 
