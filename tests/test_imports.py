@@ -67,7 +67,7 @@ DRIVERS = {
     *("budget", "memory", "divided", "sweep", "ruler", "contents", "training_run", "targets"),
     *("family_run", "loss_run", "layer_run", "layer_theory", "respond_run"),
     *("couplings_run", "couplings_measured", "couplings_nulls", "couplings_folder", "prediction_run", "course_run"),
-    *("window_run", "invariance_run"),
+    *("window_run", "invariance_run", "couplings_cost"),
 }
 """What carries out a run: nobody else imports it."""
 LOOK_UP = {"tethers", "cli"}

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from blockspin.config import RunConfig
+from blockspin.couplings_cost import couplings_cost
 from blockspin.couplings_measured import LARGEST, chosen_couplings
 from blockspin.couplings_nulls import chosen_nulls, null_flows
 from blockspin.couplings_run import along
@@ -60,7 +61,7 @@ class DataStudy(Study):
         first = config.representation.ensemble(material.sample.first(1))
         shape, geometry = first.values.shape[1:], first.geometry
         study = cls(config, material, kernels, steps, shape, geometry)
-        study.try_scheme(shape, geometry)
+        coarse = study.try_scheme(shape, geometry)
         need, limit = study.memory_needed(), size_of(config.memory)
         steps.say(f"memory: about {need / 1e9:.2f} GB, the most while levels of a field of {shape.numel()} are held")
         if limit is not None and need > limit:
@@ -68,6 +69,8 @@ class DataStudy(Study):
                 f"the run needs {need / 1e9:.2f} GB, and memory is {limit / 1e9:.2f} GB",
                 "Take fewer samples, coarser data, nulls = off, or more memory.",
             )
+        if chosen_couplings(config):
+            steps.say(f"time: about {couplings_cost(study, (), (shape, geometry), coarse)}")
         return study
 
     def memory_needed(self) -> int:

@@ -15,6 +15,7 @@ from blockspin.capture.reading import ActivationPass, Estimate
 from blockspin.capture.recipe import NetworkRecipe
 from blockspin.config import RunConfig
 from blockspin.contents import PlaceContents
+from blockspin.couplings_cost import Sequel, couplings_cost
 from blockspin.engine.base import Executor, Pass, Task
 from blockspin.engine.kept import KeptPass
 from blockspin.engine.measure import Measured, Progress, measure, pass_key
@@ -28,7 +29,7 @@ from blockspin.progress import Steps
 from blockspin.registry import member
 from blockspin.representations.base import Representation
 from blockspin.ruler import SINGLE, possible, update
-from blockspin.study import DATA, Parts, Study, ensemble_of, measured_of, rows_of
+from blockspin.study import DATA, Field, Parts, Study, ensemble_of, measured_of, rows_of
 
 NETWORK, UNTRAINED = "network", "untrained network"
 
@@ -46,12 +47,14 @@ class NetworkStudy(Study):
         shapes: Sites and components of each layer's field.
         shared: Folder of states that equal passes of several runs share, or None.
         workers: Worker processes that fit into the memory given; 0 for as many as the configuration says.
+        coarse: The last layer's field after one step of the scheme on noise; None where that finds nothing there.
     """
 
     reading: ActivationPass
     shapes: Mapping[str, torch.Size]
     shared: Path | None = None
     workers: int = 0
+    coarse: Field | None = None
 
     @classmethod
     def prepare(cls, config: RunConfig, material: Material, steps: Steps) -> tuple[NetworkStudy, Estimate]:
@@ -81,8 +84,15 @@ class NetworkStudy(Study):
             study = cls(config, material, kernels, steps, reading, _shapes(reading))
             cost = reading.estimate(study.tasks())
         shape = study.shapes[reading.layers[-1]]
-        study.try_scheme(shape, reading.geometry(reading.layers[-1], torch.zeros(1, *shape)))
-        return study, cost
+        geometry = reading.geometry(reading.layers[-1], torch.zeros(1, *shape))
+        return replace(study, coarse=study.try_scheme(shape, geometry)), cost
+
+    def couplings_cost(self) -> Sequel:
+        """Return how long couplings along the flows of the run, and what follows from them, will take."""
+        geometry, shapes = self.reading.geometry, self.shapes.items()
+        fields = [(shape, geometry(layer, torch.zeros(1, *shape))) for layer, shape in shapes]
+        family = self.material.family
+        return couplings_cost(self, fields, fields[-1], self.coarse, len(family.members) if family else 0)
 
     def beside(self, recipe: NetworkRecipe) -> NetworkStudy:
         """Return the study of another network of the family: the same records, read alike."""

@@ -233,7 +233,9 @@ def _prediction(row: Mapping[str, Any]) -> Prediction:
 def _forecast(row: Mapping[str, Any]) -> Forecast:
     values, errors, residual, gains = (_array(row[key]) for key in ("values", "errors", "residual", "gains"))
     dof = np.nan_to_num(_array(row["dof"]), nan=np.inf)
-    return Forecast(row["model"], tuple(row["curves"]), values, errors, residual, dof, gains, dict(row["reasons"]))
+    looks = np.nan_to_num(_array(row.get("looks", np.full(dof.shape, np.inf))), nan=np.inf)  # older files have none
+    about = (values, errors, residual, dof, gains, looks)
+    return Forecast(row["model"], tuple(row["curves"]), *about, dict(row["reasons"]))
 
 
 def _array(rows: Any) -> np.ndarray:

@@ -68,7 +68,10 @@ def _begun(config: RunConfig, shared: Path | None) -> Callable[[Path], None]:
     """Return what carries out a run into its folder, after all that cannot work was refused."""
     if config.model == OFF:
         return partial(carry_out_alone, DataStudy.prepare(config, *_opened(config)))
-    return partial(carry_out, replace(prepared(config), shared=shared))
+    study = prepared(config)
+    if chosen_couplings(config):
+        study.steps.say(f"and about {study.couplings_cost()}")
+    return partial(carry_out, replace(study, shared=shared))
 
 
 def _opened(config: RunConfig) -> tuple[Material, Steps]:

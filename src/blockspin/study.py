@@ -28,6 +28,8 @@ DATA = "data"
 FEWEST = 8
 """Samples without which nothing is measured."""
 
+Field = tuple[torch.Size, Geometry]
+"""Sites and components of a field, and its geometry."""
 Parts = tuple[Ensemble, Ensemble]
 """The part that schemes are fitted on, and the part that is measured: the kernel sample."""
 
@@ -82,18 +84,22 @@ class Study:
             )
         return forth, back
 
-    def try_scheme(self, shape: torch.Size, geometry: Geometry) -> None:
+    def try_scheme(self, shape: torch.Size, geometry: Geometry) -> Field | None:
         """Take one step on noise of a field's shape, to refuse early what the geometry does not allow.
 
-        That a scheme finds nothing in noise is as it should be.
+        Returns:
+            Shape and geometry of the coarse field; None of a scheme that finds nothing in noise, as it should be.
 
         Raises:
             StepNotPossibleError: If the scheme cannot coarse-grain the field even once.
         """
         samples = len(self.material.sample) - self.kernels
         noise = torch.randn(samples, *shape, generator=self.generator(0))
+        field = Ensemble.of(noise, geometry)
         with suppress(NothingFoundError):
-            self.config.scheme.fit(Ensemble.of(noise, geometry), generator=self.generator(0))
+            coarse = self.config.scheme.fit(field, generator=self.generator(0))(field)
+            return coarse.values.shape[1:], coarse.geometry
+        return None
 
 
 def measured_of(config: RunConfig, sample: Sample) -> int:

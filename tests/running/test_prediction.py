@@ -242,3 +242,27 @@ def test_what_an_estimator_refuses_is_kept_as_the_reason():
     assert "ends before" in row.reason
     with pytest.raises(ShapeError, match="ends before"):
         together(Axis("depth"), ["a"], [0.0], [float("nan")], [row])
+
+
+def test_remarks_that_cannot_be_made_are_told_apart_from_a_fit_that_cannot():
+    """Each under its own name, and what could be made is kept."""
+
+    class Mute(GaussianPrecision):
+        def remarks(self, state):
+            raise FitFailedError("nothing to say", "Say nothing.")
+
+    class Unfit(GaussianPrecision):
+        def goodness(self, fitted, held_out):
+            raise FitFailedError("nothing to hold it against", "Measure more.")
+
+    field = GaussianField(shape=(16,), mass=0.5).sample(200, generator=torch.Generator().manual_seed(0))
+    group = group_of(field.units, 10)
+    parts = [field.select((group == g).nonzero().flatten()) for g in range(10)]
+    for coupling, word, goodness, notes in (
+        (Mute(), "remarks", True, False),
+        (Unfit(), "goodness of fit", False, True),
+    ):
+        row = Replicas.of(coupling, [accumulate(coupling.monoid, part) for part in parts])
+        assert row.reason.startswith(f"{word}: nothing")
+        assert (row.goodness is not None, bool(set(row.notes) - set(GaussianPrecision().noted))) == (goodness, notes)
+        assert "diagonal" in row.values

@@ -75,7 +75,9 @@ class SectorMoments(HalfMoments):
         (batch,) = batches
         x, directions = batch.values.flatten(1).to(torch.float64), self.frame.directions
         if x.shape[1] != len(directions):
-            raise ShapeError(f"a field of {x.shape[1]} sites and components is not one of {len(directions)}", "Mend it.")
+            raise ShapeError(
+                f"a field of {x.shape[1]} sites and components is not one of {len(directions)}", "Mend it."
+            )
         return super().part(batch.with_values(x @ directions))
 
 

@@ -77,9 +77,7 @@ class Sectors(Coupling):
 
     name = "sectors"
     source = "dempster1972"
-    units: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        ("mean_within", "mean_cross", "within", "outside", "cross"), "1"
-    )
+    units: ClassVar[Mapping[str, str]] = dict.fromkeys(("mean_within", "mean_cross", "within", "outside", "cross"), "1")
     left_out: ClassVar[tuple[str, ...]] = ("couplings of three and more sites",)
     given: ClassVar[tuple[str, ...]] = ("labels",)
     followed: ClassVar[int] = 200

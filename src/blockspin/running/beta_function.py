@@ -147,6 +147,24 @@ def fit_beta(
             f"{', '.join(data.names)} do not run: constant within their errors (p = {still.p_value:.3g})",
             "Measure more precisely, or over more scales; a plateau is a fixed point as far as these data tell.",
         )
+    return fit_moving(data, generator=generator, order=order, level=level)
+
+
+def fit_moving(
+    data: Trajectories, *, generator: torch.Generator, order: int | None = None, level: float = 0.05
+) -> BetaFunction:
+    """Fit the beta function of couplings that were found to move, as ``fit_beta`` does: whether they do is not asked.
+
+    Args:
+        data: The runnings.
+        generator: Randomness of the simulated data sets that calibrate errors and p-values.
+        order: Total degree of the polynomial, where it is known.
+        level: Level of the tests.
+
+    Raises:
+        FitFailedError: If no order describes them.
+        TooFewSamplesError: If there are not more steps than coefficients even at the lowest order.
+    """
     found = {}
     tried = range(1, MOST + 1) if order is None else (order,)
     for degree in tried:

@@ -11,8 +11,9 @@ import torch
 
 from blockspin.answer import Verdict
 from blockspin.errors import BlockspinError, FitFailedError, TooFewSamplesError
+from blockspin.running._trajectories import trajectories
 from blockspin.running.base import Running
-from blockspin.running.beta_function import BetaFunction, fit_beta
+from blockspin.running.beta_function import BetaFunction, fit_moving
 from blockspin.running.fixed_points import GRID, FixedPoint, FixedPoints, fixed_points
 from blockspin.running.plateau import Plateau, plateau
 from blockspin.running.scaling import Exponent, Relevance, classified, stability
@@ -95,7 +96,7 @@ def course(running: Running, names: Sequence[str], *, generator: torch.Generator
     if still.p_value >= LEVEL:
         return Course(*about, Kind.STAYS, _staying(still, len(part)), still)
     try:
-        beta = fit_beta(part, generator=generator)
+        beta = fit_moving(trajectories(part, None), generator=generator)  # that they move was asked once
         fixed = fixed_points(beta, generator=generator) if len(beta.names) in GRID else None
     except TooFewSamplesError as reason:
         return Course(*about, Kind.UNTOLD, f"{_listed(part.names)}: {reason}", still)

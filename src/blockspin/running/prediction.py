@@ -51,6 +51,9 @@ class Forecast:
         residual: Variance that stands for what the model misses, [places, couplings].
         dof: Degrees of freedom of the errors, for Student's t, [places, couplings].
         gains: Derivative of values by the couplings at the fitted scales, [places, couplings, scales].
+        looks: From how many sets of accessible scales others as far away were predicted, [places, couplings]: what the
+            residual and its degrees of freedom rest on. Infinite where a theory is taken at its word; of 0 the interval
+            is a guess.
         reasons: Why a coupling has no number, by name.
     """
 
@@ -61,6 +64,7 @@ class Forecast:
     residual: np.ndarray
     dof: np.ndarray
     gains: np.ndarray
+    looks: np.ndarray
     reasons: dict[str, str] = field(default_factory=dict)
 
     def interval(self, level: float) -> tuple[np.ndarray, np.ndarray]:
@@ -97,16 +101,18 @@ def predict(running: Running, places: Places, theory: Stated | None = None) -> P
 
     Without a stated theory each coupling runs by the beta functions of at most first degree (constant, proportional,
     linear). Each predicts the accessible scales from those farther away (rolling origin); the prediction is their mean,
-    weighted by their inverse mean squared misses. The error, which knows of a local parabola as well, is
+    weighted by how likely their misses are. The error, which knows of a local parabola as well, is
 
     .. math:: \sigma^2 = G\, \Sigma\, G^T + \sum_c w_c \left[\tau_c^2 d^2 + (g_c - \bar g)^2\right]
 
     with the joint covariance :math:`\Sigma` of the fitted scales, the derivative G of the prediction, the distance d to
-    the nearest fitted scale in mean spacings, :math:`\tau_c^2` what rolling predictions of the curve c missed beyond
+    the nearest fitted scale in mean spacings, :math:`\tau_{cp}^2` what rolling predictions of the curve c missed beyond
     their errors one spacing away (scaled up where couplings run faster than they did then), and how far each curve
-    lies from the mean. Its degrees of freedom are the number of origins, that of fitted scales less three. Baselines
-    are treated alike; each is one curve. A stated theory is taken at its word, no residual: the validity detector
-    tells where it fails.
+    lies from the mean. What is missed grows as the power p of the distance: 0 where scales scatter about a curve each
+    by itself, as layers do, 1 where steps add up at random, 2 where a slope is wrong; the weights :math:`w_{cp}` of
+    curves and powers are likelihoods of what was missed. The degrees of freedom are the number of sets of scales from
+    which others as far away were predicted. Baselines are treated alike; each is one curve. A stated theory is taken at
+    its word, no residual: the validity detector tells where it fails.
 
     Curves run along the logarithm of the length where there is one, else along positions or their logarithms, whichever
     are spaced more evenly (a position of 0, as the start of a training, is then left out).
@@ -122,7 +128,8 @@ def predict(running: Running, places: Places, theory: Stated | None = None) -> P
     Do not trust when:
         Something sets in between the fitted scales and the predicted ones: a jump after the last fitted scale is
         within no interval (``docs/running.md`` has the coverage). With four fitted scales there is one origin, and the
-        90 % interval is six errors wide on either side: read it as "cannot tell".
+        90 % interval is six errors wide on either side: read it as "cannot tell". Places farther away than any
+        accessible scale was predicted from (``Forecast.looks`` of 0) are told in the statement of their scores.
     """
     whole = _joined(Places.of(running), places)
     kind = coordinate_of(whole.positions, whole.log_lengths)
@@ -175,7 +182,7 @@ def _forecast(
 ) -> Forecast:
     """Let a model predict every coupling from the scales where it is known."""
     H, K, S = len(at), len(running.names), len(running)
-    values, errors, residual, dof = (np.full((H, K), np.nan) for _ in range(4))
+    values, errors, residual, dof, looks = (np.full((H, K), np.nan) for _ in range(5))
     gains, curves, reasons = np.zeros((H, K, S)), [""] * K, {}
     known = running.known().numpy() & np.isfinite(x)[:, None]
     for k, coupling in enumerate(running.names):
@@ -186,8 +193,8 @@ def _forecast(
             reasons[coupling] = str(reason)
             continue
         values[:, k], errors[:, k], residual[:, k], dof[:, k] = found.value, found.error, found.residual, found.dof
-        gains[:, k, rows], curves[k] = found.gain, found.curve
-    return Forecast(name, tuple(curves), values, errors, residual, dof, gains, reasons)
+        gains[:, k, rows], curves[k], looks[:, k] = found.gain, found.curve, found.looks
+    return Forecast(name, tuple(curves), values, errors, residual, dof, gains, looks, reasons)
 
 
 def _of(running: Running, k: int, rows: Sequence[int]) -> tuple[np.ndarray, np.ndarray, float]:

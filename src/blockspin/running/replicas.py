@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +19,8 @@ from blockspin.observables.base import Estimator, State
 from blockspin.running._joint import goodness_between, jackknife_covariance, scalars
 from blockspin.running.base import Running
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, eq=False)
 class Replicas:
@@ -31,7 +33,7 @@ class Replicas:
         goodness: How well the theory fits, or None.
         left_out: Operators that the theory does not have.
         notes: Ranks and conditioning, by name.
-        reason: Why there are no couplings, or no goodness; blank where there are.
+        reason: Why there are no couplings, no goodness or no remarks, each under its name; blank where there are.
     """
 
     values: Mapping[str, float] = field(default_factory=dict)
@@ -61,21 +63,18 @@ class Replicas:
             return cls(left_out=left_out, reason=str(reason))
         noted = estimator.noted if isinstance(estimator, Coupling) else ()
         found = {name: row for name, row in _scalars(whole, estimator).items() if all(name in r for r in rest)}
-        goodness, why = None, ""
-        remarks: Mapping[str, float] = {}
-        try:
-            goodness = goodness_between(estimator, states)
-            remarks = estimator.remarks(state) if isinstance(estimator, Coupling) else {}
-        except BlockspinError as reason:
-            why = f"goodness of fit: {reason}"
+        goodness, unfit = _or_why("goodness of fit", lambda: goodness_between(estimator, states))
+        remarks, unsaid = _or_why(
+            "remarks", lambda: estimator.remarks(state) if isinstance(estimator, Coupling) else {}
+        )
         return cls(
             {name: value for name, (value, _) in found.items()},
             {name: [row[name][0] for row in rest] for name in found},
             {name: unit for name, (_, unit) in found.items()},
             goodness,
             left_out,
-            {key: float(whole[key]) for key in noted if key in whole and whole[key].ndim == 0} | dict(remarks),
-            why,
+            {key: float(whole[key]) for key in noted if key in whole and whole[key].ndim == 0} | dict(remarks or {}),
+            "; ".join(filter(None, (unfit, unsaid))),
         )
 
     def halves(self, name: str) -> tuple[float, float]:
@@ -107,6 +106,14 @@ class Replicas:
         goodness = None if g is None else Goodness.from_dict(g)
         values, replicas, units, notes = (row[key] for key in ("values", "replicas", "units", "notes"))
         return cls(values, replicas, units, goodness, tuple(row["left_out"]), notes, row["reason"])
+
+
+def _or_why(what: str, make: Callable[[], T]) -> tuple[T | None, str]:
+    """Return what was made, or None and why it could not be, told under its own name."""
+    try:
+        return make(), ""
+    except BlockspinError as reason:
+        return None, f"{what}: {reason}"
 
 
 def _scalars(numbers: Mapping[str, Tensor], estimator: Estimator) -> dict[str, tuple[float, str]]:

@@ -148,7 +148,8 @@ def score(
     words = [row.verdict for row in rows[1:] if row.verdict and row.model != FREE]
     verdict = BETTER if words and set(words) == {BETTER} else NOT_BETTER if NOT_BETTER in words else CANNOT_TELL
     points = _points(prediction, found, level)
-    return Scored(points, tuple(rows), verdict, _statement(prediction, rows, verdict, level), level)
+    blind = int((known & (prediction.theory.looks < 1)).sum())
+    return Scored(points, tuple(rows), verdict, _statement(prediction, rows, blind, level), level)
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,13 +273,17 @@ def _points(prediction: Prediction, found: _Measured, level: float) -> tuple[Poi
     return tuple(rows)
 
 
-def _statement(prediction: Prediction, rows: Sequence[Score], verdict: str, level: float) -> str:
+def _statement(prediction: Prediction, rows: Sequence[Score], blind: int, level: float) -> str:
     own, others = rows[0], [row for row in rows[1:] if row.verdict and row.model != FREE]
     scales = len(prediction.places.labels)
     text = (
         f"{own.inside} of {own.points} numbers at {scales} held-out "
         f"scale{'s' * (scales > 1)} lie within their {100 * level:.0f} % intervals"
     )
+    if blind:  # what curves miss at such distances cannot be told from the accessible scales
+        text += (
+            f" ({blind} of them lie farther away than any accessible scale was predicted from: cannot tell how wide)"
+        )
     names = {word: [row.model for row in others if row.verdict == word] for word in (BETTER, NOT_BETTER, CANNOT_TELL)}
     parts = [f"{prefix} {', '.join(names[word])}" for word, prefix in _PREFIX.items() if names[word]]
     return f"{text}; the {prediction.theory.model} is {'; '.join(parts) or 'compared with nothing'}."

@@ -44,6 +44,18 @@ def smooth(rng: np.random.Generator, x: np.ndarray, count: int) -> np.ndarray:
     return np.linalg.cholesky(K + 1e-9 * np.eye(len(x))) @ rng.standard_normal(len(x))
 
 
+def scattered(rng: np.random.Generator, x: np.ndarray, count: int) -> np.ndarray:
+    """Return what runs exponentially, each scale off it by 0.2 to 2 of its spread: layers are no smooth curve."""
+    exact = exponential(rng, x, count)
+    return exact + rng.uniform(0.2, 2) * exact[:count].std() * rng.standard_normal(len(x))
+
+
+def alternating(rng: np.random.Generator, x: np.ndarray, count: int) -> np.ndarray:
+    """Return what runs exponentially, every other scale off the same way: attention and MLP in turn."""
+    exact = exponential(rng, x, count)
+    return exact + rng.uniform(0.2, 1) * exact[:count].std() * (-1.0) ** x
+
+
 def walk(rng: np.random.Generator, x: np.ndarray, count: int) -> np.ndarray:
     """Return a random walk."""
     return rng.normal() + np.cumsum(rng.standard_normal(len(x)))
@@ -66,7 +78,12 @@ SMOOTH: dict[str, Family] = {
     "hump": hump,
     "smooth": smooth,
 }
-ROUGH: dict[str, Family] = {"walk": walk, "drifting walk": drifting_walk}
+ROUGH: dict[str, Family] = {
+    "scattered": scattered,
+    "alternating": alternating,
+    "walk": walk,
+    "drifting walk": drifting_walk,
+}
 BLIND: dict[str, Family] = {"jump": jump}
 
 
