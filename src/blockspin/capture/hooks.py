@@ -77,7 +77,7 @@ def capture_as(
         if len(found) == len(layers):
             raise _Deepest
 
-    actions = [*edits, *((place, partial(keep, layer, place)) for layer in layers for place in places[layer])]
+    actions: list[Action] = [*edits, *((place, partial(keep, layer, place)) for layer in layers for place in places[layer])]
     with torch.no_grad(), suppress(_Deepest), _hooked(network.module, actions), _refused(network, found, layers):
         network.encoder.call(network.module, inputs)
     missing = [layer for layer in layers if layer not in found]
