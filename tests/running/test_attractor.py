@@ -10,7 +10,8 @@ from scipy.stats import binom
 
 from blockspin.answer import Verdict
 from blockspin.errors import ShapeError, TooFewSamplesError
-from blockspin.running.attractor import attractor
+from blockspin.running._trajectories import trajectories
+from blockspin.running.attractor import _Spread, attractor
 from blockspin.running.base import Running
 
 SCALES, DOF, SIGMA = 6, 19, 0.02
@@ -68,7 +69,7 @@ def test_flows_that_part_are_told_from_those_that_meet_on_a_moving_point():
 
 
 def test_the_noise_is_taken_off_without_bias():
-    late = [attractor(flows(seed, 3.0), generator=generator()).approaches[0].late for seed in range(16)]
+    late = [_Spread.of(trajectories(flows(seed, 3.0)), len(STARTS)).halves(0.0, 1.0) for seed in range(100)]
     mean = np.mean([m.value for m in late])
     error = np.std([m.value for m in late], ddof=1) / len(late) ** 0.5
     assert abs(mean) < 4 * error
