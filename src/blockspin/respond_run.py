@@ -20,7 +20,7 @@ from blockspin.interventions.experiment import Experiment, Maker, beside_stream,
 from blockspin.interventions.features import Features, autoencoder, directions, heads, neurons, principal
 from blockspin.interventions.plan import Plan
 from blockspin.interventions.verdict import answer_of, matrices, running
-from blockspin.material import open_material, resolved
+from blockspin.material import OFF, open_material, resolved
 from blockspin.network_study import executor_of
 from blockspin.progress import Steps
 from blockspin.representations.base import Representation
@@ -54,9 +54,10 @@ def respond(config: RunConfig, features: str, plan: Plan, steps: Steps) -> dict[
         TooFewSamplesError: If records or groups are too few.
     """
     made = parsed(features)
-    config = resolved(config)
-    material = open_material(config, steps.say)
-    if material.recipe is None:
+    if config.model != OFF:
+        config = resolved(config)
+    material = None if config.model == OFF else open_material(config, steps.say)
+    if material is None or material.recipe is None:
         raise ConfigError("model", config.model, "a network: data alone have nothing that could be shifted.")
     if not isinstance(config.representation, Representation):
         raise ConfigError("representation", config.representation.name, "one that reads activations, as tokens.")

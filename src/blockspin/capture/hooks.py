@@ -70,7 +70,7 @@ def capture_as(
             if len(found) == len(layers):
                 raise _Deepest
 
-    actions = [*edits, *((places[layer], partial(keep, layer)) for layer in layers)]
+    actions: list[Action] = [*edits, *((places[layer], partial(keep, layer)) for layer in layers)]
     with torch.no_grad(), suppress(_Deepest), _hooked(network.module, actions), _refused(network, found, layers):
         network.encoder.call(network.module, inputs)
     missing = [layer for layer in layers if layer not in found]
