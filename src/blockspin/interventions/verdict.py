@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -80,22 +81,16 @@ def _assumptions(found: Experiment) -> tuple[Assumption, ...]:
     """Return what the predictions rest on, each as it is met at the worst hop."""
     others = max(zip(found.elsewhere, found.responses, strict=True), key=lambda pair: pair[0])
     bent = max(found.responses, key=lambda response: float(response.bent.value))
-    parents = max(found.responses, key=_gap)
-    given, whole = (parents.numbers[key][SLOPE] for key in (GIVEN, WHOLE))
     curved = min(found.responses, key=lambda response: float(response.numbers[WHOLE][FIT].value))
     fit = curved.numbers[WHOLE][FIT]
     return (
         Assumption(
             "an answer is computed from the same position alone",
             _light(others[0]),
-            f"shifts at other positions make {others[0]:.1%} of the squared answer to a shift at all of them "
+            f"what shifts at other positions add to an answer is, squared, {others[0]:.1%} of the whole answer squared "
             f"({others[1].hop.name}): no prediction here has these parents",
         ),
-        Assumption(
-            "no parent of the answers is left out of the features",
-            Light.GREEN if _gap(parents) < 2 else Light.AMBER,
-            f"slope {given} from the given features, {whole} from the whole activation ({parents.hop.name})",
-        ),
+        _parents(found),
         Assumption(
             "over the data the answers are a linear function of the activation",
             _light(1 - float(fit.value)),
@@ -110,6 +105,21 @@ def _assumptions(found: Experiment) -> tuple[Assumption, ...]:
     )
 
 
+def _parents(found: Experiment) -> Assumption:
+    """Say whether predictions from the features alone and from the whole activation agree, where they differ most."""
+    name, known = "no parent of the answers is left out of the features", [r for r in found.responses if _gap(r) < inf]
+    if not known:
+        return Assumption(name, Light.AMBER, "at no hop are both predictions told from zero")
+    worst = max(known, key=_gap)
+    given, whole = (worst.numbers[key][SLOPE] for key in (GIVEN, WHOLE))
+    return Assumption(
+        name,
+        Light.GREEN if _gap(worst) < 2 else Light.AMBER,
+        f"slope {given} from the given features, {whole} from the whole activation at the same place "
+        f"({worst.hop.name}); what runs beside that place is in neither",
+    )
+
+
 def _light(share: float) -> Light:
     return Light.GREEN if share <= SMALL else Light.AMBER if share <= LARGE else Light.RED
 
@@ -119,7 +129,7 @@ def _gap(response: Response) -> float:
     given, whole = (response.numbers[parents][SLOPE] for parents in (GIVEN, WHOLE))
     error = float(np.hypot(np.hypot(given.error, whole.error), SMALL))
     gap = abs(float(given.value) - float(whole.value)) / error
-    return gap if np.isfinite(gap) else float("inf")
+    return gap if np.isfinite(gap) else inf
 
 
 def running(found: Experiment, plan: Plan) -> list[dict[str, Any]]:
