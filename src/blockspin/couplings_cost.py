@@ -68,11 +68,15 @@ def couplings_cost(
     if not names:
         return Sequel()
     clock = _Clock(study, names)
-    flows = [[clock.scale(field) for field in layers], _levels(clock, last, coarse, study.config.steps)]
-    family, kinds = [clock.scale(last)] * members, clock.kinds()
-    once, rows = sum(map(sum, flows)), [row for row in (*flows, family) if row]
-    after = sum(clock.couplings * _following(study, len(row), nulls, kinds) for row in rows)
-    return Sequel((1 + kinds) * (once + sum(family)), nulls * once, after)
+    with study.steps.step("timing couplings on noise"):
+        kinds, samples = clock.slices()
+        parts = {study.kernels: 1} | ({samples: kinds} if kinds else {})
+        spent = {n: _flows(clock, layers, last, coarse, n) for n in parts}
+        flows = spent[study.kernels]
+        rows = [row for row in (*flows, flows[1][:1] * members) if row]
+        after = sum(clock.couplings * _following(study, len(row), nulls, kinds) for row in rows)
+    own = sum(times * (sum(map(sum, spent[n])) + members * spent[n][1][0]) for n, times in parts.items())
+    return Sequel(own, nulls * sum(map(sum, flows)), after)
 
 
 class _Clock:
@@ -80,26 +84,29 @@ class _Clock:
 
     def __init__(self, study: Study, names: Sequence[str]):
         self.study, self.names, self.couplings = study, names, 0
-        self.known: dict[torch.Size, float] = {}
+        self.known: dict[tuple[torch.Size, int], float] = {}
 
-    def scale(self, field: Field) -> float:
-        """Return the seconds that couplings of one scale take on the whole of the data."""
+    def scale(self, field: Field, samples: int) -> float:
+        """Return the seconds that couplings of one scale take on so many samples."""
         shape, geometry = field
-        if shape not in self.known:
+        if (shape, samples) not in self.known:
             groups = min(GROUPS, self.study.config.groups)
             few = replace(self.study, config=replace(self.study.config, groups=groups))
-            noise, begun = self._noise(shape, geometry), time.perf_counter()
+            noise = self._noise(shape, geometry).select(torch.arange(samples))
+            begun = time.perf_counter()
             rows = measured(few, self.names, noise, whole)
             spent = time.perf_counter() - begun
-            self.known[shape] = spent * (self.study.config.groups + BESIDE) / (groups + BESIDE)
+            self.known[shape, samples] = spent * (self.study.config.groups + BESIDE) / (groups + BESIDE)
             found = sum(len(row.values) for (theory, _), row in rows.items() if theory not in PLAIN)
             self.couplings = max(self.couplings, found)
-        return self.known[shape]
+        return self.known[shape, samples]
 
-    def kinds(self) -> int:
-        """Return how many slices of the data are measured beside the whole."""
+    def slices(self) -> tuple[int, int]:
+        """Return how many slices of the data are measured beside the whole, and how many samples they have (mean)."""
         noise = self._noise(torch.Size((1, 1)), Unordered(1))
-        return len(slices(self.study, noise, group_of(noise.units, self.study.config.groups))) - 1
+        masks = slices(self.study, noise, group_of(noise.units, self.study.config.groups))
+        counts = [int(mask.sum()) for name, mask in masks.items() if name != WHOLE]
+        return len(counts), sum(counts) // max(len(counts), 1)
 
     def _noise(self, shape: torch.Size, geometry: Geometry) -> Ensemble:
         """Return as many samples as are measured, named as records are: slices are drawn by their names."""
@@ -108,14 +115,22 @@ class _Clock:
         return Ensemble(Batch(values, sample.ids[:n], sample.units[:n], torch.ones(n, dtype=torch.float64)), geometry)
 
 
-def _levels(clock: _Clock, last: Field, coarse: Field | None, steps: int) -> list[float]:
+def _flows(
+    clock: _Clock, layers: Sequence[Field], last: Field, coarse: Field | None, samples: int
+) -> tuple[list[float], list[float]]:
+    """Return what every layer takes on so many samples, and every level."""
+    return [clock.scale(field, samples) for field in layers], _levels(clock, last, coarse, samples)
+
+
+def _levels(clock: _Clock, last: Field, coarse: Field | None, samples: int) -> list[float]:
     """Return what every level takes: less by the same factor at each, down to what the smallest field takes."""
-    found = [clock.scale(last)]
+    found, steps = [clock.scale(last, samples)], clock.study.config.steps
     if coarse is None:
         return found
     width, share = last[0].numel(), coarse[0].numel() / last[0].numel()
     few = min(SMALL, width)
-    least, first = clock.scale((torch.Size((few, 1)), Unordered(few))), clock.scale(coarse)
+    small = torch.Size((few, 1)), Unordered(few)
+    least, first = clock.scale(small, samples), clock.scale(coarse, samples)
     many = int(math.log(width) / -math.log(share) + 1e-9) if share < 1 else 1
     factor = min(first / found[0], 1.0)
     return found + [max(first * factor**k, min(least, first)) for k in range(min(many, steps) if steps else many)]

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from blockspin.running._extrapolated import rolled
-from blockspin.running.curves import Linear
+from blockspin.running._extrapolated import GROWTH, rolled
+from blockspin.running.baselines import NearestScale
+from blockspin.running.curves import Fixed, Linear
 from blockspin.running.prediction import Places, predict
 from blockspin.testing.runnings import BLIND, ROUGH, SMOOTH, drawn
 
@@ -62,3 +63,12 @@ def test_what_was_missed_counts_for_more_where_couplings_run_faster():
     calm, woken = (rolled(Linear(), x, y, C, np.array([8.0])) for y in (slow, fast))
     assert calm.growth == pytest.approx(np.ones(len(calm.growth)))
     assert woken.growth[0] == pytest.approx(np.square(np.diff(fast)).mean() / np.square(np.diff(slow[:3])).mean())
+
+
+def test_what_scatters_is_missed_alike_at_all_distances_and_what_drifts_in_proportion():
+    """The likelihood of what was missed tells them apart, and the error at a distance follows it."""
+    x, C, scatter = np.arange(16.0), np.eye(16) * 1e-12, np.random.default_rng(0).standard_normal(16)
+    for y, curve, power in ((scatter, Fixed(), 0), (0.3 * x, NearestScale(), 2)):
+        variance, likelihood = rolled(curve, x, y, C, np.array([16.0, 19.0])).beyond(np.array([1.0, 4.0]))
+        assert likelihood.argmax() == GROWTH.index(power)
+        assert variance[:, 1] / variance[:, 0] == pytest.approx([4.0**p for p in GROWTH])

@@ -123,6 +123,15 @@ def test_the_effective_theory_says_where_it_is_not_better():
     assert found.scores[0].miss > 10
 
 
+def test_a_place_farther_than_any_scale_was_predicted_from_is_said_to_tell_nothing():
+    """Of four scales the first three predict the fourth, one spacing away: two away nothing was looked at."""
+    running = ising_ring(0)
+    made = predict(*split(running, [4, 5]))
+    assert made.theory.looks[:, 0].tolist() == [1, 0]
+    assert "1 of them lie farther away than any accessible scale was predicted from" in score(made, running).statement
+    assert np.isinf(predict(*split(running, [4, 5]), DECIMATION).theory.looks).all()
+
+
 def test_the_free_fit_shows_what_the_data_allow():
     running = ising_ring(0)
     made = predict(*split(running, [0, 1]), DECIMATION)

@@ -153,7 +153,7 @@ def _shares(fits: np.ndarray) -> np.ndarray:
 def rolled(curve: Curve, x: np.ndarray, y: np.ndarray, C: np.ndarray, at: np.ndarray) -> Rolled:
     """Predict accessible scales from those farther away from the places, one scale more each time."""
     order = np.argsort(-np.abs(x[:, None] - at).min(1), kind="stable")
-    looks, whole = [], _speed(x, y)
+    looks, whole = list[tuple[np.ndarray, ...]](), _speed(x, y)
     for count in range(max(FIRST, len(x) // 3), len(x)):
         near, far = order[count:], np.sort(order[:count])
         value, gain = fitted(curve, x[far], y[far], C[np.ix_(far, far)], x[near])
