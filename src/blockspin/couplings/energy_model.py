@@ -89,10 +89,10 @@ class EnergyModel(Coupling):
         its error. Units that are not independent. What is drawn from the energy near a critical point while A does
         not reach across the lattice: a score that fits says little of global weights. Of 8,000 continuous Ising fields
         at K_c on 8 x 8 sites, of 14 distances, with a Binder cumulant of .605(1), 12 distances give .40(4) and .46(4)
-        by two seeds, no better with 8 filters (.41(4), .49(3)) and little with filters of four distances (.51(3)); all
-        14 distances give .601(7) and .608(4). Whitened scores with 12 give .607(8) and .592(11), but .640(4) from 6,000
-        fields: errors do not count what the learning of filters adds. Lattices of more than 32 distances are not
-        reached across.
+        by two seeds, no better with 8 filters (.41(4), .49(3)) and little with filters of four distances (.51(3),
+        .48(3)); all 14 distances give .601(7) and .608(4). Whitened scores with 12 give .607(8) and .592(11), but
+        .640(4) from 6,000 fields: errors do not count what the learning of filters adds. Lattices of more than 32
+        distances are not reached across.
 
     Source:
         swersky2011 for the energy and its scores, hyvarinen2005 for score matching, barp2019 for whitened scores.
