@@ -76,6 +76,7 @@ class EnergyModel(Coupling):
         GeometryError: If directions are asked for where sites have no displacement from each other.
 
     Example:
+        >>> from blockspin.observables.base import accumulate
         >>> generator = torch.Generator().manual_seed(0)
         >>> side = 1.2 * torch.randint(2, (2000, 1), generator=generator) - 0.6
         >>> wells = Ensemble.of(side + 0.5 * torch.randn(2000, 4, generator=generator))
