@@ -15,6 +15,7 @@ from blockspin.errors import FitFailedError
 from blockspin.geometry import Grid
 from blockspin.observables.base import accumulate, evaluate
 from blockspin.registry import member
+from blockspin.tethers._continuous_ising import ising_fields
 from blockspin.theory import continuous_ising
 
 
@@ -84,16 +85,26 @@ def critical_fields(side: int, samples: int) -> Ensemble:
 
 
 @pytest.mark.slow
-def test_fields_drawn_at_the_transition_are_those_of_the_source_where_scores_are_whitened():
-    field = critical_fields(8, 6000)
-    binder = member("observables", "binder")()
-    source = evaluate(binder, field)
-    model = EnergyModel.on(field, directed=False, whitened=True)
-    found = observed(model, accumulate(model.monoid, field), binder, generator=torch.Generator().manual_seed(0))
-    for key in ("binder", "second"):
-        assert abs(found[key].value - float(source[key])) < 4 * found[key].error
-    assert found["binder"].error < 0.02
-    plain = EnergyModel.on(field, directed=False)
-    state = accumulate(plain.monoid, field)
-    fields = draw(plain, plain.couplings(state), 2000, generator=torch.Generator().manual_seed(0), gap=40, burn_in=500)
-    assert evaluate(binder, fields)["binder"] < 0.55  # site by site the mean has one of 64 votes
+def test_fields_drawn_at_the_transition_are_those_of_the_source_where_the_form_reaches_across_the_lattice():
+    field = critical_fields(8, 8000)
+    binder, found = member("observables", "binder")(), {}
+    for reach in (12, 14):  # of 14 distances
+        model = EnergyModel.on(field, directed=False, reach=reach)
+        assert model.reach == reach
+        options = {"samples": 4000, "gap": 30, "burn_in": 300}
+        state = accumulate(model.monoid, field)
+        found[reach] = observed(model, state, binder, generator=torch.Generator().manual_seed(0), **options)
+    for key, exact in evaluate(binder, field).items():
+        assert abs(found[14][key].value - float(exact)) < 4 * found[14][key].error
+        assert found[14][key].error < 0.05 * float(exact)
+    assert found[12]["binder"].value + 4 * found[12]["binder"].error < found[14]["binder"].value
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+def test_whitened_scores_draw_the_exact_cumulant_of_a_small_lattice_at_the_transition(seed):
+    K, generator = log(1 + 2**0.5) / 2, torch.Generator().manual_seed(seed)
+    field = ising_fields(4, K, 8000, generator)
+    model = EnergyModel.on(field, filters=2, whitened=True, seed=seed)
+    found = observed(model, accumulate(model.monoid, field), member("observables", "binder")(), generator=generator)
+    assert abs(found["binder"].value - continuous_ising.binder(4, 4, K)) < 4 * found["binder"].error

@@ -138,7 +138,7 @@ class Lesson:
     def _plain(self, reach: int, directed: bool) -> LatticeBasis | ModeBasis:
         """Return the operators of a quadratic form about the mean."""
         how = {"directed": directed, "whitened": self.whitened}
-        return operators(self.half.geometry, self.frame, reach, self.modes, **how)
+        return operators(self.half.geometry, self.frame, reach, self.modes, (), **how)
 
     def _reach(self, directed: bool) -> int:
         """Return the most classes of pairs whose operators are not collinear on these samples, by whole distances."""

@@ -41,7 +41,7 @@ def observed(
     couplings g' that are found without a part, the same fields count by exp(E_g - E_g').
 
     Args:
-        model: Learned; ``whitened`` where slow modes matter.
+        model: Learned; with a quadratic form that reaches across the lattice, where order is asked for.
         state: What it is fitted to.
         estimator: What is measured, of one field; smooth in the data.
         generator: Randomness.
@@ -54,8 +54,9 @@ def observed(
         TooFewSamplesError: If the samples are fewer than four independent units.
 
     Do not trust when:
-        The energy does not describe the samples (``goodness``). What the learning of filters adds is not counted: learn
-        from other samples, or by another seed, to see it.
+        The energy does not describe the samples (``goodness``), or near a critical point where its quadratic form does
+        not reach across the lattice (see ``EnergyModel``). What the learning of filters adds is not counted: learn from
+        other samples, or by another seed, to see it.
 
     Source:
         quenouille1956 for the jackknife, ferrenberg1988 for the weights.
