@@ -14,6 +14,7 @@ from blockspin.ensemble import Batch, Ensemble
 from blockspin.errors import ConfigError, NothingFoundError
 from blockspin.flow import Flow
 from blockspin.flows.iterate import iterate
+from blockspin.flows.rescaling import spins_kept
 from blockspin.geometry import Geometry
 from blockspin.material import Material
 from blockspin.observables.base import accumulate
@@ -76,22 +77,35 @@ class Study:
         with self.steps.step(f"coarse-graining by {scheme.name}"):
             forth, back = (
                 self.ruler().levels(
-                    iterate(pair, scheme, generator=self.generator(2), steps=self.config.steps or None, name=name)
+                    iterate(
+                        pair,
+                        scheme,
+                        generator=self.generator(2),
+                        steps=self.config.steps or None,
+                        rescaling=spins_kept,
+                        name=name,
+                    )
                 )
                 for pair, name in ((parts, scheme.name), (parts[::-1], f"{scheme.name}, parts exchanged"))
             )
         return forth, back
 
-    def try_scheme(self, shape: torch.Size, geometry: Geometry) -> None:
+    def try_scheme(self, shape: torch.Size, geometry: Geometry, *, spins: bool = False) -> None:
         """Take one step on noise of a field's shape, to refuse early what the geometry does not allow.
 
         That a scheme finds nothing in noise is as it should be.
+
+        Args:
+            shape: Sites and components.
+            geometry: Of the sites.
+            spins: Whether the field has the values -1 and +1 alone, which some schemes need.
 
         Raises:
             StepNotPossibleError: If the scheme cannot coarse-grain the field even once.
         """
         samples = len(self.material.sample) - self.kernels
         noise = torch.randn(samples, *shape, generator=self.generator(0))
+        noise = noise.sign() if spins else noise
         with suppress(NothingFoundError):
             self.config.scheme.fit(Ensemble.of(noise, geometry), generator=self.generator(0))
 

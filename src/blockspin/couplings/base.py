@@ -69,6 +69,10 @@ class Coupling(Estimator):
     of_layers: ClassVar[bool] = False
     """Whether samples are the units of one layer of a network, and not the records that were read through it."""
 
+    of_steps: ClassVar[bool] = False
+    """Whether it reads a field and the one before it on the flow; it then has ``between``, which makes it for the two
+    geometries, finer first."""
+
     remedy: ClassVar[str] = ""
     """Name of the coupling to try where this theory fails, if there is one that assumes less."""
 
