@@ -133,7 +133,9 @@ def _of_step(
     try:
         estimator = member("couplings", name).between(fine.geometry, coarse.geometry, **options)
         pair = (coarse, fine) if options.get("real") else (_spins(name, coarse), _spins(name, fine))
-        return Replicas.of(estimator, [accumulate(estimator.monoid, *(e.select(p) for e in pair)) for p in groups.parts])
+        return Replicas.of(
+            estimator, [accumulate(estimator.monoid, *(e.select(p) for e in pair)) for p in groups.parts]
+        )
     except (BlockspinError, RuntimeError, TypeError, ValueError) as reason:  # the run goes on without this coupling
         return Replicas(reason=str(reason).strip().partition("\n")[0])
 
@@ -146,7 +148,9 @@ def _spins(name: str, field: Ensemble) -> Ensemble:
     """
     size = field.values.abs()
     if not bool((size == size.max()).all()) or not bool(size.max() > 0):
-        raise ConfigError("couplings", name, f"spins of -1 and +1 at every level, or {name}:real=true for other values.")
+        raise ConfigError(
+            "couplings", name, f"spins of -1 and +1 at every level, or {name}:real=true for other values."
+        )
     return field.with_values(field.values.sign())
 
 
