@@ -1,17 +1,28 @@
 """Which theories suit a field, with which options, and what is said of those that must be told what the field is."""
 
+import json
+import re
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 import small_run
 import torch
 
+from blockspin.config import RunConfig
 from blockspin.couplings.binary_pairs import BinaryPairs
 from blockspin.couplings.kernel_exponent import KernelExponent
 from blockspin.couplings.sectors import Sectors
+from blockspin.couplings.swendsen import Swendsen
 from blockspin.couplings_measured import chosen_couplings, measured, suited, whole
 from blockspin.ensemble import Ensemble
 from blockspin.errors import ConfigError
+from blockspin.flows.iterate import iterate
+from blockspin.flows.rescaling import spins_kept
 from blockspin.geometry import Grid
-from blockspin.registry import members
+from blockspin.observables.base import evaluate
+from blockspin.registry import member, members
+from blockspin.run import run
 
 
 def field(sites, geometry=None, samples=400):
@@ -85,3 +96,45 @@ def test_a_fit_says_how_many_couplings_are_needed(tmp_path):
     assert notes["couplings needed"] == 3  # independent normal sites: one mass each
     assert notes["of"] == 12  # a mass, a quartic and a sextic each, three products
     assert notes["sloppy directions"] >= 0
+
+
+def test_a_theory_of_one_step_reads_a_scale_and_the_one_before(tmp_path):
+    spins = member("sources", "ising-square")(side=8).sample(2000, generator=torch.Generator().manual_seed(0))
+    rule, generator = member("schemes", "majority-rule")(b=2), torch.Generator()
+    flow = iterate((spins, spins), rule, generator=generator, steps=2, rescaling=spins_kept)
+    fine, coarse = flow[0].ensemble, flow[1].ensemble
+    assert len(flow) == 3  # spins stay spins, so that they can vote again
+    text = "swendsen:periodic=true,even=1,odd=1"
+    study = SimpleNamespace(config=small_run.config(tmp_path, couplings=(text,), groups=10))
+    found = measured(study, ("swendsen",), coarse, whole, fine)["swendsen", "all"]
+    expected = evaluate(Swendsen(shape=(8, 8), even=1, odd=1), coarse, fine)
+    assert found.values["y_odd"] == pytest.approx(float(expected["y_odd"]), rel=1e-9)
+    assert found.measurement("y_odd").error > 0
+    real = fine.times(torch.linspace(1, 2, 64)[:, None])
+    reasons = {
+        "no scale comes before": (coarse, None),
+        "spins of -1 and \\+1": (coarse, real),
+        "b times as coarse": (fine, fine),
+    }
+    for words, (field_here, before) in reasons.items():
+        refused = measured(study, ("swendsen",), field_here, whole, before)["swendsen", "all"]
+        assert re.search(words, refused.reason)
+        assert not refused.values
+
+
+@pytest.mark.slow
+def test_a_run_of_critical_spins_prints_the_exponents_of_every_step(tmp_path):
+    spins = member("sources", "ising-square")(side=32).sample(3000, generator=torch.Generator().manual_seed(1))
+    np.save(tmp_path / "spins.npy", spins.values.reshape(-1, 32, 32).numpy())
+    data = {"model": "off", "data": str(tmp_path / "spins.npy"), "modality": "image"}
+    scheme = {"name": "majority-rule", "b": 2}
+    more = {"samples": 3000, "kernel_samples": 2800, "groups": 20, "steps": 2, "nulls": ("off",)}
+    text = "swendsen:periodic=true,even=3,odd=2"
+    config = RunConfig().with_options({**data, **more, "scheme": scheme, "couplings": (text,)})
+    folder = run(config, folder=tmp_path / "run")
+    tables = json.loads((folder / "couplings.json").read_text(encoding="utf-8"))["tables"]
+    (table,) = (t for t in tables if t["theory"] == "swendsen")
+    for row in table["rows"][1:]:
+        y_t, y_h = row["values"]["y_even"], row["values"]["y_odd"]
+        assert abs(y_t["value"] - 1) < 4 * y_t["error"] < 0.2
+        assert abs(y_h["value"] - 15 / 8) < 0.01

@@ -15,6 +15,7 @@ from blockspin.capture.linear_maps import linear_maps
 from blockspin.couplings_measured import chosen_couplings
 from blockspin.errors import ConfigError, ShapeError
 from blockspin.layer_run import NAME, ask_of_layers, fitted, layers_of_maps
+from blockspin.organisms.modular_addition import ModularAddition
 from blockspin.organisms.random_mlp import RandomMlp
 from blockspin.run import run
 from blockspin.running.validity import WHOLE
@@ -165,6 +166,20 @@ def test_training_is_seen_in_the_p_values_and_permuted_weights_are_not_refused()
             order = torch.randperm(linear.weight.numel(), generator=generator)
             linear.weight.copy_(linear.weight.flatten()[order].reshape(linear.weight.shape))
     assert p_values(net)["2"] > 0.01
+
+
+@pytest.mark.slow
+def test_units_that_became_fourier_modes_are_no_random_ones():
+    trained = ModularAddition().train(generator=torch.Generator().manual_seed(0))
+    found = {}
+    for step in (0, max(trained.checkpoints)):
+        trained.module.load_state_dict(trained.checkpoints[step])
+        network = Network(trained.module.eval(), ArrayEncoder("array"))
+        maps = linear_maps(network, [row.numpy() for row in trained.contents[:24]], ("0", "2"))
+        rows = layers_of_maps("network", maps, 20).rows
+        found[step] = [rows[label][NAME, WHOLE].goodness.p_value for label in ("0", "2")]
+    assert min(found[0]) > 0.01
+    assert max(found[max(found)]) < 1e-4
 
 
 @pytest.mark.slow

@@ -69,7 +69,8 @@ def test_every_number_of_the_answers_has_an_error_and_says_how(finished):
 
 
 def test_controls_that_hold_nothing_lie_far_outside(finished):
-    answer, gaussian = json.loads((finished / "answers.json").read_text(encoding="utf-8"))["answers"]
+    found = json.loads((finished / "answers.json").read_text(encoding="utf-8"))["answers"]
+    answer, gaussian = ({a["question"]: a for a in found}[name] for name in ("retrace", "gaussian-enough"))
     assert gaussian["controls"]["Gaussian of equal covariance: share not Gaussian"]["value"] == 0
     noise = [m["value"] for key, m in answer["controls"].items() if key.startswith(("white noise", "samples permuted"))]
     assert len(noise) == 6

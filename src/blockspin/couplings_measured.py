@@ -89,8 +89,18 @@ def _options(name: str, text: str) -> dict[str, Any]:
     return given
 
 
-def measured(study: Study, names: Sequence[str], ensemble: Ensemble, slicing: Slicing) -> Rows:
-    """Return what was measured at one scale, by theory and slice; the reason where there is nothing."""
+def measured(
+    study: Study, names: Sequence[str], ensemble: Ensemble, slicing: Slicing, before: Ensemble | None = None
+) -> Rows:
+    """Return what was measured at one scale, by theory and slice; the reason where there is nothing.
+
+    Args:
+        study: The run under way.
+        names: The theories.
+        ensemble: The field at the scale.
+        slicing: Which parts of the samples are measured apart.
+        before: The field at the scale before, over the same samples, for theories of one step; None at the first.
+    """
     directions = ensemble.values[0].numel()
     if directions > LARGEST:
         reason = f"a field of {directions} directions is too large; coarse-grain it below {LARGEST} first"
@@ -101,14 +111,47 @@ def measured(study: Study, names: Sequence[str], ensemble: Ensemble, slicing: Sl
         return {(name, WHOLE): Replicas(reason=str(refusal)) for name in names}
     group = group_of(field.units, study.config.groups, chain=field.chain)
     options = _asked(study.config)
-    estimators = {name: suited(name, field, options.get(name)) for name in names}
+    steps = {name for name in names if member("couplings", name).of_steps}
+    estimators = {name: suited(name, field, options.get(name)) for name in names if name not in steps}
     observed = {name: member("observables", name)() for name in OBSERVED}
     found = {}
     for part, mask in slicing(study, field, group).items():
         states = _States(field, group, mask, study.config.groups)
         for name, estimator in (estimators if part != WHOLE else {**estimators, **observed}).items():
             found[name, part] = states.replicas(estimator)
+        for name in steps if part == WHOLE else ():
+            found[name, part] = _of_step(name, ensemble, before, options.get(name, {}), states)
     return found
+
+
+def _of_step(
+    name: str, coarse: Ensemble, fine: Ensemble | None, options: Mapping[str, Any], groups: _States
+) -> Replicas:
+    """Return what a theory of one step says of it; or why nothing."""
+    if fine is None:
+        return Replicas(reason=f"{name} reads a step, and no scale comes before this one")
+    try:
+        estimator = member("couplings", name).between(fine.geometry, coarse.geometry, **options)
+        pair = (coarse, fine) if options.get("real") else (_spins(name, coarse), _spins(name, fine))
+        return Replicas.of(
+            estimator, [accumulate(estimator.monoid, *(e.select(p) for e in pair)) for p in groups.parts]
+        )
+    except (BlockspinError, RuntimeError, TypeError, ValueError) as reason:  # the run goes on without this coupling
+        return Replicas(reason=str(reason).strip().partition("\n")[0])
+
+
+def _spins(name: str, field: Ensemble) -> Ensemble:
+    """Return a field of two values of one modulus as spins.
+
+    Raises:
+        ConfigError: If it has others.
+    """
+    size = field.values.abs()
+    if not bool((size == size.max()).all()) or not bool(size.max() > 0):
+        raise ConfigError(
+            "couplings", name, f"spins of -1 and +1 at every level, or {name}:real=true for other values."
+        )
+    return field.with_values(field.values.sign())
 
 
 def suited(name: str, field: Ensemble, options: Mapping[str, Any] | None = None) -> Estimator | str:
@@ -170,13 +213,17 @@ class _States:
     count: int
     known: dict[Monoid, list[State]] = field(default_factory=dict)
 
+    @property
+    def parts(self) -> list[torch.Tensor]:
+        """Samples of each group."""
+        return [(self.mask & (self.group == g)).nonzero().flatten() for g in range(self.count)]
+
     def replicas(self, estimator: Estimator | str) -> Replicas:
         if isinstance(estimator, str):
             return Replicas(reason=estimator)
-        monoid = estimator.monoid
+        monoid, parts = estimator.monoid, self.parts
         if monoid.inputs != 1:
             return Replicas(reason=f"{estimator.name} reads pairs of fields")
-        parts = [(self.mask & (self.group == g)).nonzero().flatten() for g in range(self.count)]
         if min(map(len, parts)) < 1:
             return Replicas(reason=f"a group of the {self.count} holds no sample")
         try:

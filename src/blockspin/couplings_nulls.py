@@ -16,6 +16,7 @@ from blockspin.ensemble import Ensemble, group_of
 from blockspin.errors import BlockspinError, ConfigError, UnknownNameError
 from blockspin.flow import Flow
 from blockspin.flows.iterate import iterate
+from blockspin.flows.rescaling import spins_kept
 from blockspin.material import OFF
 from blockspin.running.contrast import Contrast, contrast, corrected
 from blockspin.running.replicas import Replicas
@@ -103,7 +104,10 @@ def null_flows(
             found.append(NullFlow(null, "network", replace(depth, name=WORDS[null], scales=layers), change))
         pair, name = (change(parts[0]), change(parts[1])), f"{explicit.name}, {WORDS[null]}"
         try:
-            levels = iterate(pair, study.config.scheme, generator=study.generator(2), steps=steps, name=name)
+            draws_of_scheme = study.generator(2)
+            levels = iterate(
+                pair, study.config.scheme, generator=draws_of_scheme, steps=steps, rescaling=spins_kept, name=name
+            )
             found.append(NullFlow(null, "explicit", levels))
         except BlockspinError as reason:  # a learned scheme that finds nothing to learn
             notes.append(f"The scheme made no levels of the null “{WORDS[null]}”: {reason}")

@@ -103,10 +103,12 @@ def _along(
     with study.steps.step(step, total) as advance:
         for slug, (flow, slicing, change) in flows.items():
             layers = replace(flow, scales=tuple(scale for scale in flow if scale.label != DATA))
-            rows = []
+            rows, before = list[Rows](), None
             for scale in layers:
-                rows.append(measured(study, names, change(scale.ensemble), slicing))
+                field = change(scale.ensemble)
+                rows.append(measured(study, names, field, slicing, before))
                 advance(done := done + 1, total)
+                before = field
             found[slug] = layers, rows
     return found
 

@@ -61,7 +61,7 @@ class DataStudy(Study):
         first = config.representation.ensemble(material.sample.first(1))
         shape, geometry = first.values.shape[1:], first.geometry
         study = cls(config, material, kernels, steps, shape, geometry)
-        coarse = study.try_scheme(shape, geometry)
+        coarse = study.try_scheme(shape, geometry, spins=bool((first.values.abs() == 1).all()))
         need, limit = study.memory_needed(), size_of(config.memory)
         steps.say(f"memory: about {need / 1e9:.2f} GB, the most while levels of a field of {shape.numel()} are held")
         if limit is not None and need > limit:

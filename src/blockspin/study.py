@@ -14,6 +14,7 @@ from blockspin.ensemble import Batch, Ensemble
 from blockspin.errors import ConfigError, NothingFoundError
 from blockspin.flow import Flow
 from blockspin.flows.iterate import iterate
+from blockspin.flows.rescaling import spins_kept
 from blockspin.geometry import Geometry
 from blockspin.material import Material
 from blockspin.observables.base import accumulate
@@ -78,14 +79,26 @@ class Study:
         with self.steps.step(f"coarse-graining by {scheme.name}"):
             forth, back = (
                 self.ruler().levels(
-                    iterate(pair, scheme, generator=self.generator(2), steps=self.config.steps or None, name=name)
+                    iterate(
+                        pair,
+                        scheme,
+                        generator=self.generator(2),
+                        steps=self.config.steps or None,
+                        rescaling=spins_kept,
+                        name=name,
+                    )
                 )
                 for pair, name in ((parts, scheme.name), (parts[::-1], f"{scheme.name}, parts exchanged"))
             )
         return forth, back
 
-    def try_scheme(self, shape: torch.Size, geometry: Geometry) -> Field | None:
+    def try_scheme(self, shape: torch.Size, geometry: Geometry, *, spins: bool = False) -> Field | None:
         """Take one step on noise of a field's shape, to refuse early what the geometry does not allow.
+
+        Args:
+            shape: Sites and components.
+            geometry: Of the sites.
+            spins: Whether the field has the values -1 and +1 alone, which some schemes need.
 
         Returns:
             Shape and geometry of the coarse field; None of a scheme that finds nothing in noise, as it should be.
@@ -95,7 +108,7 @@ class Study:
         """
         samples = len(self.material.sample) - self.kernels
         noise = torch.randn(samples, *shape, generator=self.generator(0))
-        field = Ensemble.of(noise, geometry)
+        field = Ensemble.of(noise.sign() if spins else noise, geometry)
         with suppress(NothingFoundError):
             coarse = self.config.scheme.fit(field, generator=self.generator(0))(field)
             return coarse.values.shape[1:], coarse.geometry

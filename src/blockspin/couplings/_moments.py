@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from blockspin.ensemble import Batch, Ensemble
+from blockspin.errors import ShapeError, TooFewSamplesError
 from blockspin.geometry import Unordered
 from blockspin.observables.base import State, SumMonoid, weights_of
 
@@ -32,3 +33,18 @@ def units_as_samples(preactivations: Tensor) -> Ensemble:
     """
     fields = preactivations.detach().T
     return Ensemble.of(fields, Unordered(fields.shape[1]), units=torch.arange(len(fields)))
+
+
+def kernel_of(state: State, inputs: int) -> Tensor:
+    """Return mean products over units, float64 [inputs, inputs].
+
+    Raises:
+        TooFewSamplesError: If there is no unit.
+        ShapeError: If the fields are over another number of inputs.
+    """
+    if not state:
+        raise TooFewSamplesError("there is no unit", "Give the units of the layer as samples.")
+    K = state["products"] / state["weight"]
+    if len(K) != inputs:
+        raise ShapeError(f"fields over {len(K)} inputs do not fit a kernel over {inputs}")
+    return K

@@ -62,12 +62,15 @@ class Whitened:
         return max(0.0, statistic * factor)
 
     def p_value(self, units: float) -> float:
-        """Return the probability of so large a deviance if units are independent Gaussians of such a covariance.
+        """Return the probability of a deviance so far to either side if units are Gaussians of such a covariance.
+
+        Too small a deviance is no good fit but another law: units of one regular kind scatter less than Gaussians.
 
         Raises:
             TooFewSamplesError: If units do not outnumber the inputs by ten.
         """
-        return float(chi2.sf(self.deviance(units), self.dof))
+        deviance = self.deviance(units)
+        return min(1.0, 2 * float(min(chi2.sf(deviance, self.dof), chi2.cdf(deviance, self.dof))))
 
 
 def whitened(S: Tensor, E: Tensor, singular: float = SINGULAR) -> Whitened:

@@ -90,6 +90,10 @@ class Coupling(Estimator):
     finding: ClassVar[Finding | None] = None
     """What a small p-value says where it is the answer to a question, and not that the theory fails."""
 
+    of_steps: ClassVar[bool] = False
+    """Whether it reads a field and the one before it on the flow; it then has ``between``, which makes it for the two
+    geometries, finer first."""
+
     remedy: ClassVar[str] = ""
     """Name of the coupling to try where this theory fails, if there is one that assumes less."""
 

@@ -12,11 +12,12 @@ from torch import Tensor
 
 from blockspin.couplings._gaussian_kernel import ACTIVATIONS, activated_kernel
 from blockspin.couplings._moments import SecondMoments as SecondMoments
+from blockspin.couplings._moments import kernel_of
 from blockspin.couplings._moments import units_as_samples as units_as_samples
 from blockspin.couplings._whitened import whitened
 from blockspin.couplings.base import Coupling, Fit, Goodness
 from blockspin.ensemble import Ensemble, check_finite, group_of
-from blockspin.errors import AlignmentError, ConfigError, FitFailedError, ShapeError, TooFewSamplesError
+from blockspin.errors import AlignmentError, ConfigError, FitFailedError, TooFewSamplesError
 from blockspin.measurement import Measurement
 from blockspin.observables.base import State
 from blockspin.registry import register
@@ -109,12 +110,7 @@ class LayerKernel(Coupling):
         return Goodness("relative misfit of the held-out kernel", Measurement(size, error, n_eff=units, how=how))
 
     def _kernel(self, state: State) -> Tensor:
-        if not state:
-            raise TooFewSamplesError("there is no unit", "Give the units of the layer as samples.")
-        K = state["products"] / state["weight"]
-        if K.shape != self.kernel.shape:
-            raise ShapeError(f"fields over {len(K)} inputs do not fit a kernel over {len(self.kernel)}")
-        return K
+        return kernel_of(state, len(self.kernel))
 
 
 def fit_layer(before: Ensemble, after: Ensemble, activation: str, *, groups: int = 20) -> Fit:
@@ -167,7 +163,7 @@ def fit_layer(before: Ensemble, after: Ensemble, activation: str, *, groups: int
 
 
 def random_layer_p_value(fields: Tensor, averaged: Tensor) -> float:
-    r"""Return the probability of so bad a fit if units are independent Gaussians of covariance s_b + s_w E.
+    r"""Return the probability of a fit so bad, or so good, of units that are Gaussians of covariance s_b + s_w E.
 
     The likelihood ratio against any covariance, of the two variances of greatest likelihood (``_whitened``).
 

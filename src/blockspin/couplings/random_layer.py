@@ -9,10 +9,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from blockspin.couplings._moments import SecondMoments
+from blockspin.couplings._moments import SecondMoments, kernel_of
 from blockspin.couplings._whitened import Whitened, whitened
 from blockspin.couplings.base import Coupling, Goodness
-from blockspin.errors import ConfigError, ShapeError, TooFewSamplesError
+from blockspin.errors import ConfigError
 from blockspin.measurement import Measurement
 from blockspin.observables.base import State
 from blockspin.registry import register
@@ -35,8 +35,8 @@ class RandomLayer(Coupling):
     where the units before are not known.
 
     Quantities: "weight_variance" sigma_w^2 (variance of a weight times the fan-in), "bias_variance" sigma_b^2, which is
-    not held to be positive. The p-value is that of units being such Gaussians: it falls where training has put features
-    into the weights.
+    not held to be positive. The p-value is that of units being such Gaussians, two-sided: it falls where training
+    has put features into the weights, and where units have become so regular that they scatter less than chance.
 
     Args:
         kernel: E, float64 [inputs, inputs].
@@ -99,9 +99,4 @@ class RandomLayer(Coupling):
         return Goodness("deviance a degree of freedom", score, white.p_value(units))
 
     def _white(self, state: State) -> Whitened:
-        if not state:
-            raise TooFewSamplesError("there is no unit", "Give the units of the layer as samples.")
-        S = state["products"] / state["weight"]
-        if S.shape != self.kernel.shape:
-            raise ShapeError(f"fields over {len(S)} inputs do not fit a kernel over {len(self.kernel)}")
-        return whitened(S, self.kernel.to(torch.float64), SINGULAR)
+        return whitened(kernel_of(state, len(self.kernel)), self.kernel.to(torch.float64), SINGULAR)

@@ -131,6 +131,7 @@ class Swendsen(Coupling):
     source = "swendsen1979"
     units: ClassVar[Mapping[str, str]] = {"y_even": "1", "y_odd": "1", "matrix_even": "1", "matrix_odd": "1"}
     left_out: ClassVar[tuple[str, ...]] = ("operators of longer range or of more spins than those given",)
+    of_steps: ClassVar[bool] = True
     shape: tuple[int, ...] = (32, 32)
     b: int = 2
     even: int = 3
@@ -161,7 +162,7 @@ class Swendsen(Coupling):
         Args:
             fine: The geometry before the step.
             coarse: The geometry after it.
-            options: The other options.
+            options: The other options; ``periodic`` where the geometry does not know it, as that of pictures.
 
         Raises:
             GeometryError: If these are not two grids of which one is b times as coarse as the other.
@@ -169,7 +170,7 @@ class Swendsen(Coupling):
         if isinstance(fine, Grid) and isinstance(coarse, Grid):
             b = fine.shape[0] // coarse.shape[0]
             if b > 1 and fine.shape == tuple(b * n for n in coarse.shape):
-                return cls(shape=fine.shape, b=b, periodic=fine.periodic, **options)
+                return cls(**{"shape": fine.shape, "b": b, "periodic": fine.periodic, **options})
         raise GeometryError(
             f"{coarse} is not a grid b times as coarse as {fine}",
             "The operators are sums over a grid of one to three dimensions: use a scheme that leaves one.",

@@ -33,6 +33,17 @@ def unit_variance(source: Source) -> float:
     return variance**-0.5
 
 
+def spins_kept(source: Source) -> float:
+    """Return the factor that gives a field unit variance, and 1 for spins: what they are is fixed, not their variance.
+
+    Raises:
+        ConstantUnitsError: If the field does not vary at all.
+    """
+    if not isinstance(source, GaussianLaw) and bool((source.values.abs() == 1).all()):
+        return 1.0
+    return unit_variance(source)
+
+
 @dataclass(frozen=True)
 class PowerRescaling:
     """Multiply by b ** exponent at every step: a fixed scaling dimension instead of a measured normalisation.
