@@ -139,7 +139,9 @@ class ActivationPass(Pass):
             return {}
         over = replace(self, layers=wanted)
         vars(over)["network"] = self.network
-        sites = {name: batch.values.shape[1] for name, batch in over.read(torch.arange(min(2, len(self.sample)))).items()}
+        sites = {
+            name: batch.values.shape[1] for name, batch in over.read(torch.arange(min(2, len(self.sample)))).items()
+        }
         return {
             layer: tuple((name, sites[part]) for name, part in parts.items()) for layer, parts in found.items() if parts
         }

@@ -243,8 +243,8 @@ def _seen(asked: Sequence[Check], level: float, finding: Finding) -> tuple[Verdi
         return Verdict.CANNOT_TELL, f"Whether {finding.seen} could not be tested at any scale."
     fired = [check for check in asked if check.fired]
     if not fired:
-        where = f"in {len(asked)} tests of scales and slices at the {100 * level:.0f} % level"
-        return Verdict.YES, f"{finding.unseen[0].upper() + finding.unseen[1:]} seen {where}."
+        tests = f"in {len(asked)} tests of scales and slices at the {100 * level:.0f} % level"
+        return Verdict.YES, f"{finding.unseen[0].upper() + finding.unseen[1:]} seen {tests}."
     part = WHOLE if any(check.slice == WHOLE for check in fired) else fired[0].slice
     scales = [check.scale for check in asked if check.slice == part]
     where = [check.scale for check in fired if check.slice == part]
