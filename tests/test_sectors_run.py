@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 import small_run
 
 from blockspin.run import run
@@ -34,6 +35,7 @@ def test_two_independent_networks_side_by_side_are_not_coupled_across(tmp_path):
     assert "● coupled across: not seen" in page
 
 
+@pytest.mark.slow
 def test_a_planted_coupling_is_seen_and_no_theory_is_said_to_fail(tmp_path):
     rows, said, page = couplings(tmp_path, "small_run:coupled_side_by_side", ("sectors:blocks=2",))
     for row in rows.values():
@@ -45,6 +47,7 @@ def test_a_planted_coupling_is_seen_and_no_theory_is_said_to_fail(tmp_path):
     assert "The theory fails" not in said["statement"]
 
 
+@pytest.mark.slow
 def test_sectors_are_found_on_units_that_are_not_measured(tmp_path):
     rows, said, _ = couplings(tmp_path, "small_run:side_by_side", ("sectors:by='found'",))
     for row in rows.values():

@@ -91,7 +91,7 @@ class RunConfig:
     layers: tuple[str, ...] = option((), "Module paths or globs; blank for the stream after attentions and MLPs.")
     couplings: tuple[str, ...] = option(
         (),
-        "Couplings that are measured along the flows and predicted, options as sectors:labels=[0, 0, 1]; blank for "
+        "Couplings that are measured along the flows and predicted, options as sectors:blocks=4; blank for "
         "those that suit, off for none.",
     )
     nulls: tuple[str, ...] = option(

@@ -8,7 +8,14 @@ from scipy.stats import binom
 from blockspin.couplings.sectors import Sectors, find_sectors, partial_correlations
 from blockspin.engine.errorbars import jackknife
 from blockspin.ensemble import Ensemble
-from blockspin.errors import ConfigError, ConstantUnitsError, ShapeError, TooFewSamplesError
+from blockspin.errors import (
+    ConfigError,
+    ConstantUnitsError,
+    GeometryError,
+    NothingFoundError,
+    ShapeError,
+    TooFewSamplesError,
+)
 from blockspin.geometry import Unordered
 from blockspin.law import GaussianLaw, enumerate_law
 from blockspin.observables.base import accumulate, evaluate
@@ -156,3 +163,96 @@ def test_what_has_no_couplings_is_refused():
         Sectors(LABELS).value({})
     with pytest.raises(ConfigError):
         find_sectors(accumulate(Sectors().monoid, field), level=0.0)
+
+
+def wide(parts=None, samples: int = 60, seed: int = 0) -> Ensemble:
+    """Return three sectors of 40 sites that hang together by a mode each; the first two share a cause."""
+    generator = torch.Generator().manual_seed(seed)
+    cause, noise = torch.randn(samples, 4, generator=generator), torch.randn(samples, 120, generator=generator)
+    mode = torch.stack([cause[:, 0] + cause[:, 3], cause[:, 1] + cause[:, 3], cause[:, 2]], 1)
+    values = mode.repeat_interleave(40, 1) + 0.3 * noise
+    return Ensemble.of(values, Unordered(120, parts=tuple((name, 40) for name in parts or ())))
+
+
+def test_fields_wider_than_samples_are_read_along_modes_of_their_sectors():
+    field = wide(("a", "b", "c"), samples=90)
+    coupling = Sectors.on(field)
+    assert coupling.frame is not None
+    assert torch.bincount(torch.tensor(coupling.labels)).tolist() == [10, 10, 10]
+    found = evaluate(coupling, field)
+    assert set(found) == {"mean_cross", "outside", "cross"}  # modes of one sector have no correlation
+    assert coupling.remarks({})["least share of its variance"] > 0.9
+    assert Sectors.on(field, modes=1).labels == (0, 1, 2)
+    assert coupling.entries["cross"] == ["a, b", "a, c", "b, c"]
+
+
+def test_modes_of_sectors_make_no_coupling_and_show_one_that_is_there():
+    """Along modes made of the very samples that are measured: no sector knows of the others."""
+    below = 0
+    for seed in range(100):
+        field = wide(samples=200, seed=seed)
+        field = field.with_values(field.values[:, 40:], Unordered(80))  # the last two share nothing
+        coupling = Sectors.on(field, blocks=2, modes=3)
+        halves = [accumulate(coupling.monoid, half) for half in field.halves()]
+        below += coupling.goodness(*halves).p_value < 0.05
+    assert binom.ppf(0.001, 100, 0.05) <= below <= binom.ppf(0.999, 100, 0.05)
+    field = wide(samples=400)
+    coupling = Sectors.on(field, blocks=3, modes=1)
+    cross = jackknife(coupling, group_states(coupling, field, chain=False))["cross"]
+    assert [bool(clear) for clear in cross.value > 4 * cross.error] == [True, False, False]
+
+
+def test_sectors_that_were_found_pass_by_the_units_that_they_were_found_on():
+    field = drawn(0.0, 3000, 0)
+    coupling = Sectors.on(field, by="found")
+    assert coupling.labels == LABELS
+    state = accumulate(coupling.monoid, field)
+    assert float(state["one_weight"] + state["two_weight"]) == 3000 - len(coupling.frame.seen)
+    assert 1300 < len(coupling.frame.seen) < 1700
+    assert set(coupling.value(state)) == {"mean_within", "mean_cross"}
+    with pytest.raises(NothingFoundError):
+        Sectors.on(drawn(0.2, 3000, 0), by="found")
+
+
+def test_sites_that_stand_still_are_left_out():
+    field = drawn(0.0, 500, 0)
+    still = field.values.clone()
+    still[:, 3] = 1.0
+    coupling = Sectors.on(field.with_values(still), blocks=2)
+    assert coupling.labels == (0,) * 5 + (1,) * 6
+    assert set(evaluate(coupling, field.with_values(still))) == {"within", "cross"}
+    still[:, :6] = 1.0
+    with pytest.raises(ConstantUnitsError, match="block 0"):
+        Sectors.on(field.with_values(still), blocks=2)
+
+
+def test_sites_after_a_normalisation_are_refused_and_their_modes_are_not():
+    field = drawn(0.0, 500, 0)
+    flat = field.with_values(field.values - field.values.mean(1, keepdim=True))
+    with pytest.raises(ConstantUnitsError, match="modes"):
+        evaluate(Sectors.on(flat, blocks=2), flat)
+    assert "cross" in evaluate(Sectors.on(flat, blocks=2, modes=4), flat)
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({}, GeometryError),
+        ({"by": "parts"}, GeometryError),
+        ({"by": "heads of state"}, ConfigError),
+        ({"blocks": 5}, ConfigError),
+        ({"blocks": 2, "by": "found"}, ConfigError),
+        ({"by": "found", "modes": 2}, ConfigError),
+        ({"blocks": 2, "names": ("a, b", "c")}, ConfigError),
+        ({"labels": (0, 1)}, ShapeError),
+    ],
+)
+def test_what_says_nothing_or_too_much_of_sectors_is_refused(options, error):
+    with pytest.raises(error):
+        Sectors.on(drawn(0.0, 100, 0), **options)
+
+
+def test_stretches_of_coarse_grained_sites_mean_nothing():
+    field = drawn(0.0, 100, 0)
+    with pytest.raises(GeometryError, match="in no order"):
+        Sectors.on(field.with_values(field.values, Unordered(12, 2.0)), blocks=2)

@@ -1,6 +1,8 @@
 """The section on couplings: its key, what is drawn first, how numbers and sentences are shown, old run folders."""
 
+import html
 import json
+import re
 
 import pytest
 from make_run import make_run
@@ -10,6 +12,7 @@ from blockspin.report._folder import RunFolder
 from blockspin.report._html import chance, nice, prose
 from blockspin.report._key import key
 from blockspin.report._nulls import comparison, miss, thin
+from blockspin.report._pair_figures import pair_plots
 from blockspin.report.couplings import section
 from blockspin.run_folder import write_json
 
@@ -106,3 +109,38 @@ def test_marks_of_the_documentation_are_not_shown():
 
 def test_powers_in_units_are_raised():
     assert [nice(unit) for unit in ("field^-4", "field^2", "nats")] == ["field⁻⁴", "field²", "nats"]
+
+
+def paired(flow, null_of, size):
+    names = [f"{HOSTILE.replace(',', '')}{k}" for k in range(5)]
+    values = {f"cross[{a}, {b}]": number(size) for k, a in enumerate(names) for b in names[k + 1 :]}
+    about = table(flow, null_of)
+    return {**about, "rows": [{**about["rows"][0], "values": {"mean_cross": number(1.0), **values}}]}
+
+
+def test_couplings_of_many_pairs_are_squares_and_no_columns(tmp_path):
+    found = contents() | {"nulls": []}
+    found["tables"] = [paired("network", "", 1.0), paired("network-made", "network", 0.1)]
+    body = shown(tmp_path, found)
+    assert "10 couplings of pairs are drawn above" in body
+    assert "<th>mean_cross (field⁻²)</th>" in body
+    assert "<th>cross" not in body
+    assert HOSTILE not in body
+    (figure,) = pair_plots(
+        {**found["tables"][0], "beside": [("made", found["tables"][1])]}, list(found["tables"][0]["rows"][0]["values"])
+    )
+    above, below = json.loads(html.unescape(re.search('data-plot="(.*?)" role', str(figure))[1]))["data"]
+    assert set(above["marker"]["symbol"]) == {"square"}  # ten errors
+    assert set(below["marker"]["symbol"]) == {"square-open"}  # one
+    assert above["marker"]["size"][0] == pytest.approx(10**0.5 * below["marker"]["size"][0], rel=1e-3)
+    assert (above["x"], above["y"]) == (below["y"], below["x"])
+
+
+def test_a_finding_is_not_called_a_failure(tmp_path):
+    said = {"flow": "network", "theory": "sectors", "statement": "Said.", "checks": [], "untested": []}
+    found = contents() | {"validity": [{**said, "verdict": "no", "sign": "coupled across"}]}
+    assert "▲ coupled across" in shown(tmp_path, found)
+    found["validity"] = [{**said, "verdict": "yes", "sign": "coupled across"}, {**said, "verdict": "no"}]
+    body = shown(tmp_path / "other", found)
+    assert "● coupled across: not seen" in body
+    assert "▲ fails" in body  # one of an older run folder

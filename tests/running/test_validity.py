@@ -7,11 +7,15 @@ from families import FIELD, GROUPS, WAVES, gaussian_field, ising_ring, running_o
 from scipy.stats import binom
 
 from blockspin.answer import Verdict
+from blockspin.couplings.base import Finding, Goodness
 from blockspin.couplings.gaussian_precision import GaussianPrecision
 from blockspin.ensemble import Ensemble
+from blockspin.flow import Axis, Direction
 from blockspin.flows.iterate import iterate
 from blockspin.geometry import Chain
+from blockspin.measurement import Measurement
 from blockspin.running.assembled import running_of_flow
+from blockspin.running.base import Running
 from blockspin.running.curves import Scaling
 from blockspin.running.validity import GOODNESS, WHOLE, validity
 from blockspin.schemes.block_average import BlockAverage
@@ -136,3 +140,38 @@ def test_what_cannot_be_tested_is_said():
     found = validity({WHOLE: running})
     assert found.verdict is Verdict.CANNOT_TELL
     assert "too few" in found.untested[0]
+
+
+FOUND = Finding("coupled across", "sectors are coupled", "no coupling across sectors")
+
+
+def running_of_chances(*p: float) -> Running:
+    """Return the running of one still coupling over scales whose goodness of fit has these chances."""
+    at, score = torch.arange(len(p), dtype=torch.float64), Measurement(0.0, 1.0)
+    fits = tuple(Goodness("made", score, chance) for chance in p)
+    labels = tuple(f"layer {k}" for k in range(len(p)))
+    values, covariance = torch.zeros(len(p), 1, dtype=torch.float64), torch.eye(len(p), dtype=torch.float64)
+    axis = Axis("depth", "layers", Direction.UNKNOWN)
+    return Running(axis, labels, at, at * torch.nan, ("g",), ("1",), values, covariance, 19, fits, (), "made")
+
+
+@pytest.mark.parametrize(
+    ("chances", "verdict", "words"),
+    [
+        ((0.3, 0.6, 0.9), Verdict.YES, "No coupling across sectors seen in 3 tests of scales and slices"),
+        ((0.3, 1e-9, 1e-7), Verdict.NO, "Sectors are coupled from layer 1 on, most clearly at layer 1 (p ="),
+        ((1e-9, 1e-8, 1e-7), Verdict.NO, "Sectors are coupled at every scale, most clearly at layer 0 (p ="),
+        ((0.3, 1e-9, 0.3), Verdict.NO, "Sectors are coupled at layer 1 (p ="),
+        ((1e-9, 0.5, 1e-9), Verdict.NO, "Sectors are coupled at layer 0, layer 2, most clearly at layer 0 (p ="),
+    ],
+)
+def test_a_small_chance_may_be_a_finding(chances, verdict, words):
+    found = validity({WHOLE: running_of_chances(*chances)}, finding=FOUND)
+    assert found.verdict is verdict
+    assert found.statement.startswith(words)
+    assert "fails" not in found.statement
+
+
+def test_a_finding_on_the_whole_counts_the_slices_that_have_it_too():
+    slices = {WHOLE: running_of_chances(0.2, 1e-9, 1e-9), "target 1": running_of_chances(0.4, 0.4, 1e-9)}
+    assert "from layer 1 on (on the whole, and on 1 slice)" in validity(slices, finding=FOUND).statement

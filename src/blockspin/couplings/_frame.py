@@ -12,7 +12,7 @@ from torch import Tensor
 from blockspin.couplings._sums import covariance_of, sums_of_law
 from blockspin.ensemble import Ensemble
 from blockspin.errors import ConstantUnitsError, check_between
-from blockspin.law import GaussianLaw, Source
+from blockspin.law import EnumeratedLaw, GaussianLaw, Source
 from blockspin.observables.base import State, merged_moments, moments_of
 
 
@@ -94,7 +94,7 @@ class Frame:
         return hash(repr(self))
 
 
-def flat_moments(source: Ensemble) -> State:
+def flat_moments(source: Ensemble | EnumeratedLaw) -> State:
     """Return weight, mean and centred scatter of the flattened samples of a field, float64."""
     state: State = {}
     for batch in source.batches(4096):

@@ -1,4 +1,4 @@
-"""Sector frame: which sectors a field has, and what is read of it before they are measured: its sites, or a few modes."""
+"""Sector frame: which sectors a field has, and what is read of it before they are measured: sites, or a few modes."""
 
 from __future__ import annotations
 
@@ -158,8 +158,8 @@ def frame_for(
 
     A field is read along the leading principal modes of each sector where ``modes`` says so, where samples are fewer
     than three a direction, or where a sector varies in fewer directions than it has sites; else along its sites,
-    without those that do not vary. Modes of a sector are made of its own samples alone. Were sectors independent, any
-    one could change places among its samples and the modes stay what they are: so all samples may be measured.
+    without those that do not vary. Modes of a sector are made of its own values alone, whatever the order of samples:
+    exchange those of another sector, as independence allows, and they stay. So all samples may be measured along them.
 
     Args:
         source: The field.

@@ -90,8 +90,10 @@ class Sectors(Coupling):
         known = sorted(set(self.labels))
         if known != list(range(len(known))) or len(known) < 2:
             raise ConfigError("labels", self.labels, "two or more sectors, numbered from 0 without gaps.")
-        if len(self.names) not in (0, len(known)):
-            raise ConfigError("names", self.names, f"one for each of {len(known)} sectors.")
+        if len(self.names) not in (0, len(known)) or any(set(str(name)) & set("[,]") for name in self.names):
+            raise ConfigError(
+                "names", self.names, f"one for each of {len(known)} sectors, without commas and brackets."
+            )
 
     @classmethod
     def on(
@@ -136,15 +138,13 @@ class Sectors(Coupling):
         if by == FOUND:
             if modes or names:
                 raise ConfigError("by", by, f"{FOUND} without modes and names: sectors are found among sites.")
-            frame, labels = found_in(half_to_find_on(source), find_sectors)
-            return cls(labels, (), frame)
+            read, found = found_in(half_to_find_on(source), find_sectors)
+            return cls(found, (), read)
         if labels:
-            known = tuple(names)
-        elif blocks:
-            labels, known = blocks_of(source, blocks)
+            asked = cls(tuple(labels), tuple(names))
         else:
-            labels, known = parts_of(source)
-        asked = cls(tuple(labels), tuple(names) or known)
+            sectors, known = blocks_of(source, blocks) if blocks else parts_of(source)
+            asked = cls(sectors, tuple(names) or known)
         frame, kept = frame_for(source, asked.labels, asked.called, modes)
         return asked if frame is None else replace(asked, labels=kept, frame=frame)
 

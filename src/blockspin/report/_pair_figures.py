@@ -18,8 +18,8 @@ MANY = 10
 """Pairs from which on they are a picture rather than columns of a table."""
 SCALES = 6
 """Most scales that are drawn: first, last, and as evenly between as may be."""
-WIDTH = 240.0
-"""Pixels that the squares of a row have together."""
+WIDTH = 150.0
+"""Pixels that the largest squares of a column have together."""
 LEAST = 3.0
 """Pixels of the smallest square."""
 Pairs = Mapping[str, tuple[str, str]]
@@ -43,10 +43,13 @@ def pair_plots(table: Mapping[str, Any], names: Sequence[str]) -> list[Markup]:
     """
     drawn = []
     for kind, pairs in pairs_of(names).items():
-        rows = [row for row in table["rows"] if row["values"].keys() & pairs.keys()]
-        for row in _spread(rows):
+        rows = _spread([row for row in table["rows"] if row["values"].keys() & pairs.keys()])
+        nulls = [_null(table, row) for row in rows]
+        shown = [m["value"] for row in (*rows, *(null for _, null in nulls)) for m in _of(row, pairs).values()]
+        largest = max((abs(value) for value in shown if value is not None), default=0.0)
+        for row, null in zip(rows, nulls, strict=True):
             title = f"{table['theory']}: {kind}, {row['label']}"
-            drawn.append(panel(title, partial(_squares, title, row, _null(table, row), rows, pairs)))
+            drawn.append(panel(title, partial(_squares, title, row, null, pairs, largest)))
     return drawn
 
 
@@ -65,20 +68,23 @@ def _null(table: Mapping[str, Any], row: Mapping[str, Any]) -> tuple[str, Mappin
     return "", {"values": {}}
 
 
+def _of(row: Mapping[str, Any], pairs: Pairs) -> dict[str, Any]:
+    return {name: m for name, m in row["values"].items() if name in pairs}
+
+
 def _squares(
     title: str,
     row: Mapping[str, Any],
     null: tuple[str, Mapping[str, Any]],
-    rows: Sequence[Mapping[str, Any]],
     pairs: Pairs,
+    largest: float,
 ) -> Markup:
-    """Return a square a pair, its side as the root of the coupling; all scales are drawn alike."""
+    """Return a square a pair, its side as the root of the coupling; all scales are drawn alike, up to the largest."""
     members = list(dict.fromkeys(member for pair in pairs.values() for member in pair))
-    largest = max((abs(m["value"] or 0) for r in rows for name, m in r["values"].items() if name in pairs), default=0)
     side = WIDTH / len(members) / (largest or 1) ** 0.5
     name, other = null
-    traces = _trace("measured", row["values"], pairs, side, 1, "var:accent")
-    traces += _trace(name, other["values"], pairs, side, -1, "var:soft")
+    traces = _trace("measured", _of(row, pairs), pairs, side, 1, "var:accent")
+    traces += _trace(name, _of(other, pairs), pairs, side, -1, "var:soft")
     layout = {
         "xaxis": categories(members),
         "yaxis": {**categories(members), "tickangle": 0, "autorange": "reversed"},
@@ -87,7 +93,7 @@ def _squares(
     }
     below = f" Below the diagonal the same of the null “{name}”." if name else ""
     caption = (
-        f"Every square is a pair, its area in proportion to the coupling, up to {largest:.2g} over all scales; full "
+        f"Every square is a pair, its area in proportion to the coupling, up to {largest:.2g} over all of them; full "
         f"where it is above two standard errors, else hollow.{below}"
     )
     return figure(title, traces, layout, caption)
@@ -97,7 +103,7 @@ def _trace(
     title: str, values: Mapping[str, Any], pairs: Pairs, side: float, order: int, colour: str
 ) -> list[dict[str, Any]]:
     """Return the squares of one flow, above the diagonal, or below it where ``order`` is -1."""
-    found = [(pairs[name][::order], m) for name, m in values.items() if name in pairs and m["value"] is not None]
+    found = [(pairs[name][::order], m) for name, m in values.items() if m["value"] is not None]
     if not found:
         return []
     clear = [m["error"] is not None and m["value"] > 2 * m["error"] for _, m in found]

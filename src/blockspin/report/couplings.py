@@ -8,8 +8,8 @@ from typing import Any
 from blockspin.report._coupling_figures import FEW, NAMES, legend, listed_of, names_of, plots, where
 from blockspin.report._folder import RunFolder
 from blockspin.report._html import Section, chance, fill, in_unit, panel
-from blockspin.report._pair_figures import pair_plots
 from blockspin.report._nulls import SIGNS, comparison, miss, tables_beside
+from blockspin.report._pair_figures import pair_plots
 
 ORDER = 37
 ORDERS = {"better": "yes", "not better": "no", "cannot tell": "cannot-tell"}

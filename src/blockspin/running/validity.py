@@ -243,8 +243,8 @@ def _seen(asked: Sequence[Check], level: float, finding: Finding) -> tuple[Verdi
         return Verdict.CANNOT_TELL, f"Whether {finding.seen} could not be tested at any scale."
     fired = [check for check in asked if check.fired]
     if not fired:
-        where = f"in {len(asked)} tests of scales and slices at the {100 * level:.0f} % level"
-        return Verdict.YES, f"{finding.unseen[0].upper() + finding.unseen[1:]} seen {where}."
+        tests = f"in {len(asked)} tests of scales and slices at the {100 * level:.0f} % level"
+        return Verdict.YES, f"{finding.unseen[0].upper() + finding.unseen[1:]} seen {tests}."
     part = WHOLE if any(check.slice == WHOLE for check in fired) else fired[0].slice
     scales = [check.scale for check in asked if check.slice == part]
     where = [check.scale for check in fired if check.slice == part]
@@ -254,9 +254,10 @@ def _seen(asked: Sequence[Check], level: float, finding: Finding) -> tuple[Verdi
     place = "at every scale" if every else f"from {where[0]} on" if onward else f"at {_listed(where)}"
     words = finding.seen[0].upper() + finding.seen[1:]
     others = len({check.slice for check in fired} - {part})
-    also = f" and on {others} {'slice' if others == 1 else 'slices'}" if others and part == WHOLE else ""
+    also = f", and on {others} {'slice' if others == 1 else 'slices'}" if others and part == WHOLE else ""
+    whose = f"{_part(clearest, asked)}{also}".strip()
     clear = f", most clearly at {clearest.scale}" if len(where) > 1 else ""
-    return Verdict.NO, f"{words} {place}{_part(clearest, asked)}{also}{clear} ({_chance(clearest)})."
+    return Verdict.NO, f"{words} {place}{f' ({whose})' if whose else ''}{clear} ({_chance(clearest)})."
 
 
 def _listed(labels: Sequence[str]) -> str:
