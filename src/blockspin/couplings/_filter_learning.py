@@ -134,7 +134,7 @@ def learned(
     train, stop = (_half(plain, values, share, inside) for values, share in ((taught, 0.75), (judged, 0.25)))
     apart = _orthonormal(train.products)
     learner = _Learner(taps_of(plain, reach), inside, train.mixed(apart), stop.mixed(apart))
-    starts = [_descended(learner, _start(learner, filters, generator), FIRST) for _ in range(STARTS)]
+    starts = [_descended(learner, _start(learner, filters, start, generator), FIRST) for start in range(STARTS)]
     found = _descended(learner, min(starts, key=lambda path: path.stopped).raw, STEPS)
     return _apart(learner, *learner.standard(found.raw))
 
@@ -188,16 +188,16 @@ class _Path:
     stopped: float
 
 
-def _start(learner: _Learner, filters: int, generator: torch.Generator) -> dict[str, Tensor]:
+def _start(learner: _Learner, filters: int, start: int, generator: torch.Generator) -> dict[str, Tensor]:
     """Return random filters, the first of them with its step at the mean and the others anywhere in the samples.
 
-    On sites with distances each begins mostly at its own site.
+    On sites with distances each begins mostly at its own site; otherwise mostly along one coordinate, from start to
+    start along another: a step across all of them at once seldom finds the way.
     """
     taps, rows = learner.taps.shape[:2]
-    w = torch.randn(filters, taps, dtype=torch.float64, generator=generator)
-    if rows > 1:
-        w = 0.2 * w
-        w[:, 0] = 1
+    w = 0.2 * torch.randn(filters, taps, dtype=torch.float64, generator=generator)
+    mostly = torch.zeros(filters, dtype=torch.int64) if rows > 1 else (torch.arange(filters) + start) % taps
+    w[torch.arange(filters), mostly] = 1
     b = torch.randn(filters, dtype=torch.float64, generator=generator)
     b[0] = 0
     return {"w": w, "s": torch.zeros(filters, dtype=torch.float64), "b": b}
