@@ -6,6 +6,8 @@ from planted import exact_flow, generator, running
 
 from blockspin.answer import Verdict
 from blockspin.flow import Axis
+from blockspin.running import beta_function as beta_module
+from blockspin.running import plateau as plateau_module
 from blockspin.running.course import Kind, course, relevances
 from blockspin.running.plateau import plateau
 from blockspin.running.scaling import Relevance
@@ -74,6 +76,15 @@ def test_what_goes_to_and_fro_obeys_no_beta_function_of_its_own():
     assert found.kind is Kind.NO_BETA
     assert found.plateau.p_value < 0.05
     assert found.beta is None
+
+
+def test_whether_couplings_move_is_asked_once(monkeypatch):
+    """Two fits, each with draws of its own, would contradict each other where the chance is close to the level."""
+    asked, once = [], plateau_module.fit_constant
+    for module in (plateau_module, beta_module):
+        monkeypatch.setattr(module, "fit_constant", lambda *given: asked.append(given) or once(*given))
+    assert course(noised(approach()), ["g"], generator=generator()).kind is Kind.RUNS
+    assert len(asked) == 1
 
 
 def test_scales_without_the_coupling_are_passed_over_and_too_few_tell_nothing():
