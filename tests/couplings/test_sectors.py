@@ -5,7 +5,8 @@ import torch
 from grouped import covered, group_states, within_binomial
 from scipy.stats import binom
 
-from blockspin.couplings.sectors import Sectors, find_sectors, partial_correlations
+from blockspin.couplings._sector_strengths import partial_correlations
+from blockspin.couplings.sectors import Sectors, find_sectors
 from blockspin.engine.errorbars import jackknife
 from blockspin.ensemble import Ensemble
 from blockspin.errors import (

@@ -24,6 +24,8 @@ from blockspin.observables.base import accumulate
 
 STRETCHES = 40
 """Every second of so many parts of the units is learned from: of a chain, two to each of the usual twenty groups."""
+EACH = 10
+"""Samples an operator without which nothing is learned."""
 QUARTERS = 4
 """One of so many parts of that half judges what the others teach."""
 COLLINEAR, WHITENED = 1e-5, 1e-10
@@ -108,7 +110,7 @@ class Lesson:
         reach = self._reach(directed)
         plain = self._plain(reach, directed)
         count = sum(map(len, plain.steps.values())) + self.filters
-        if len(self.half) < 10 * count:
+        if len(self.half) < EACH * count:
             raise TooFewSamplesError(
                 f"{len(self.half)} samples teach no filter beside {count} operators", "Give more samples."
             )
@@ -141,10 +143,12 @@ class Lesson:
         return operators(self.half.geometry, self.frame, reach, self.modes, (), **how)
 
     def _reach(self, directed: bool) -> int:
-        """Return the most classes of pairs whose operators are not collinear on these samples, by whole distances."""
+        """Return how many classes of pairs these samples determine and do not make collinear, by whole distances."""
         geometry = self.half.geometry
         flat = isinstance(geometry, Unordered) and not directed
+        taught = len(self.half) // EACH - self.filters - 2  # beside the linear and the quadratic operator of a site
         counts = [] if flat else class_counts(geometry, self.reach, directed=directed)
+        counts = [count for k, count in enumerate(counts) if not k or count <= taught]
         state = accumulate(ScoreSums(self._plain(max(counts, default=0), directed)), self.half)
         refuse_unsuited(state, geometry.sites)
         A, b = averages(state)

@@ -15,7 +15,7 @@ from torch import Tensor
 from blockspin.couplings._energy_learning import Lesson, chosen, operators, polynomial
 from blockspin.couplings._filter_basis import FEATURE, FilterBasis, Filters
 from blockspin.couplings._frame import Frame
-from blockspin.couplings._lattice_basis import class_counts
+from blockspin.couplings._lattice_basis import MOST_PAIRS, class_counts
 from blockspin.couplings._score_checks import refuse_unsuited
 from blockspin.couplings._score_fit import FEWEST, averages, objectives, padded, score_of_parts, solve, wald_p_value
 from blockspin.couplings._sums import degrees_of_freedom
@@ -132,7 +132,7 @@ class EnergyModel(Coupling):
         *,
         filters: int = 4,
         span: int = 2,
-        reach: int = 12,
+        reach: int = MOST_PAIRS,
         modes: int = 4,
         directed: bool | None = None,
         whitened: bool = False,
@@ -144,8 +144,8 @@ class EnergyModel(Coupling):
             source: Samples of the field; hand the same ones, or others, to ``monoid``.
             filters: How many.
             span: Distances that a filter reaches, where sites have distances.
-            reach: Most distances with an entry of A, 32 at most; fewer where those of a field in a subspace are
-                collinear. Take all of the lattice for what is drawn from the energy.
+            reach: Most distances with an entry of A, 32 at most; fewer where ten samples an operator do not allow
+                them, or those of a field in a subspace are collinear.
             modes: Most principal coordinates on unordered sites.
             directed: Whether directions are told apart. By default both are learned on a lattice, and directions kept
                 only where the quarter of the half that teaches which stops learning is described better with them, by

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from blockspin.couplings._halves import HalfMoments, both_halves, two_estimates
 from blockspin.couplings._sector_frame import (
-    VARIES,
     SectorFrame,
     SectorMoments,
     blocks_of,
@@ -23,17 +22,21 @@ from blockspin.couplings._sector_frame import (
     half_to_find_on,
     parts_of,
 )
+from blockspin.couplings._sector_strengths import (
+    overall_strengths,
+    partial_correlations,
+    samples_of,
+    sector_strengths,
+)
 from blockspin.couplings.base import Coupling, Finding, Goodness
 from blockspin.ensemble import Ensemble
-from blockspin.errors import ConfigError, ConstantUnitsError, ShapeError, TooFewSamplesError, check_between
+from blockspin.errors import ConfigError, ShapeError, TooFewSamplesError, check_between
 from blockspin.measurement import Measurement
 from blockspin.observables.base import State, is_law
 from blockspin.registry import register
 
 ROUNDING = 1e-9
 """Partial correlations of a law below this are rounding."""
-RELATED = 1e-10
-"""A direction of the correlations with less than this share of their trace is a linear relation but for rounding."""
 PARTS, FOUND = "parts", "found"
 
 
@@ -216,7 +219,7 @@ class Sectors(Coupling):
         first, second = both_halves(fitted), both_halves(held_out)
         self._check(first["scatter"])
         kernel = _fitted_directions(first, self.labels)
-        C, n = second["scatter"] / second["weight"], _samples(second)
+        C, n = second["scatter"] / second["weight"], samples_of(second)
         inside = _block_diagonal(C, self.labels)
         spread = float((kernel @ inside @ kernel * inside).sum())
         score = float((kernel * C).sum()) / sqrt(2 * spread)  # either sum has each pair of sectors twice
@@ -230,73 +233,6 @@ class Sectors(Coupling):
     def _check(self, matrix: Tensor) -> None:
         if len(matrix) != len(self.labels):
             raise ShapeError(f"{len(self.labels)} labels do not fit {len(matrix)} sites and components")
-
-
-def sector_strengths(one: Tensor, two: Tensor, labels: tuple[int, ...]) -> dict[str, Tensor]:
-    """Return mean products of two independent estimates of a coupling matrix, within sectors and across.
-
-    Args:
-        one: Couplings of each pair of sites [D, D], symmetric; its diagonal is left out.
-        two: The same from other samples.
-        labels: The sector of each site.
-    """
-    label = torch.tensor(labels)
-    member = torch.nn.functional.one_hot(label).to(torch.float64)  # [D, sectors]
-    product = one * two
-    product = product - torch.diag(product.diagonal())
-    size = member.sum(0)
-    total = member.T @ product @ member
-    count = torch.outer(size, size) - torch.diag(size)
-    mean = total / count.clamp(min=1)
-    first, second = torch.tensor(list(combinations(range(len(size)), 2))).T
-    return {"within": mean.diagonal(), "cross": mean[first, second]}
-
-
-def overall_strengths(one: Tensor, two: Tensor, labels: tuple[int, ...]) -> dict[str, Tensor]:
-    """Return mean products of two independent estimates over all pairs within any sector, and over all others.
-
-    Args:
-        one: Couplings of each pair of sites [D, D], symmetric; its diagonal is left out.
-        two: The same from other samples.
-        labels: The sector of each site.
-    """
-    label = torch.tensor(labels)
-    same = label[:, None] == label[None]
-    inside, product = same & ~torch.eye(len(label), dtype=torch.bool), one * two
-    return {
-        "mean_within": product[inside].sum() / inside.sum().clamp(min=1),
-        "mean_cross": product[~same].mean(),
-    }
-
-
-def partial_correlations(moments: State) -> Tensor:
-    """Return the correlation of each pair of sites at given values of all others [D, D], from second moments.
-
-    Raises:
-        TooFewSamplesError: If samples do not outnumber the sites by two.
-        ConstantUnitsError: If a site does not vary, or sites obey a linear relation.
-    """
-    scatter = moments["scatter"]
-    n = _samples(moments)
-    if n < len(scatter) + 2:
-        raise TooFewSamplesError(
-            f"{n:.0f} effective samples do not determine the couplings of {len(scatter)} sites",
-            "Give more samples, or coarse-grain the field first.",
-        )
-    variance = scatter.diagonal()
-    if not bool((variance > VARIES * variance.max()).all()):
-        raise ConstantUnitsError("a site does not vary", "Leave it out.")
-    root = variance.sqrt()
-    correlation = scatter / torch.outer(root, root)
-    if float(torch.linalg.eigvalsh(correlation)[0]) < RELATED * len(correlation):
-        raise ConstantUnitsError(
-            "sites obey a linear relation, as those after a normalisation do: at given others none can vary",
-            "Read fewer modes of each sector than it has sites: sectors:modes=...",
-        )
-    A = torch.linalg.inv(correlation)
-    scale = A.diagonal().sqrt()
-    partial = -A / torch.outer(scale, scale)
-    return partial - torch.diag(partial.diagonal()) + torch.eye(len(A), dtype=torch.float64)
 
 
 def find_sectors(state: State, level: float = 0.05) -> tuple[int, ...]:
@@ -325,19 +261,12 @@ def find_sectors(state: State, level: float = 0.05) -> tuple[int, ...]:
     moments = both_halves(state)
     partial = partial_correlations(moments)
     sites = len(partial)
-    freedom = _samples(moments) - sites - 1  # n - 3 less the D - 2 sites that are held fixed
+    freedom = samples_of(moments) - sites - 1  # n - 3 less the D - 2 sites that are held fixed
     if freedom < 1:
         raise TooFewSamplesError("samples hardly outnumber the sites", "Give more samples.")
     z = torch.atanh(partial.fill_diagonal_(0).clamp(-1 + 1e-15, 1 - 1e-15)).abs()
     threshold = ROUNDING if freedom == inf else float(norm.isf(level / (sites * (sites - 1)))) / sqrt(freedom)
     return tuple(int(label) for label in connected_components((z > threshold).numpy(), directed=False)[1])
-
-
-def _samples(moments: State) -> float:
-    squares = float(moments["squares"])
-    if is_law(moments):
-        return inf
-    return float(moments["weight"]) ** 2 / squares if squares else 0.0
 
 
 def _block_diagonal(C: Tensor, labels: tuple[int, ...]) -> Tensor:
