@@ -89,6 +89,7 @@ def test_contexts_belong_to_texts(tmp_path):
         run(small_run.config(tmp_path, contexts=("4", "8")), folder=tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_networks_may_differ_in_what_the_user_names(tmp_path):
     family = tuple(f"small_run:width_{width}" for width in small_run.WIDTHS)
     given = {"model": "", "family": family, "along": "records", "nulls": ("off",), "couplings": ("gaussian-precision",)}

@@ -122,6 +122,7 @@ def test_a_training_killed_between_checkpoints_is_finished_to_the_same_bytes(sho
     assert not list(tmp_path.rglob("*.tmp"))
 
 
+@pytest.mark.slow
 def test_parts_of_a_training_put_together_are_the_same_bytes(short, tmp_path):
     for index in (1, 2):
         run_part(small_run.config(short.root, out=str(tmp_path / "parts"), **short.given), Part(index, 2))

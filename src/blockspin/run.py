@@ -33,7 +33,7 @@ from blockspin.organisms.checkpoints import write_checkpoints
 from blockspin.progress import Steps
 from blockspin.registry import member
 from blockspin.results import data_about, gaussian_answer, write_results
-from blockspin.run_folder import open_folder, require_space
+from blockspin.run_folder import open_folder, require_empty, require_space
 from blockspin.training_run import trajectory
 
 QUESTION = "retrace"
@@ -55,9 +55,11 @@ def run(config: RunConfig, *, folder: Path | None = None, resume: bool = False, 
         KeyboardInterrupt: After Ctrl-C, saying how to go on.
     """
     config = resolved(config)
+    place = folder or _free(config)
+    if not resume:
+        require_empty(place)  # told before a network is read or trained
     with torch_threads(config.threads):
         finish = _begun(config, shared)
-        place = folder or _free(config)
         open_folder(place, config.to_toml(), resume=resume)
         with resumable(place, f"blockspin run --resume {place}"), locked(place / "states"):
             finish(place)

@@ -35,10 +35,19 @@ def open_folder(folder: Path, config_toml: str, *, resume: bool) -> Path:
             raise RunFolderError(f"{folder} was begun with another configuration", "Resume it without other options.")
         return folder
     folder.mkdir(parents=True, exist_ok=True)  # first: of "new/../old" nothing can be told before new is there
-    if any(folder.iterdir()):
-        raise RunFolderError(f"{folder} exists already", f"Finish it with --resume {folder}, or choose another --out.")
+    require_empty(folder)
     write_text(path, config_toml)
     return folder
+
+
+def require_empty(folder: Path) -> None:
+    """Refuse a folder that holds anything; one that does not exist is free.
+
+    Raises:
+        RunFolderError: If it does.
+    """
+    if folder.is_dir() and any(folder.iterdir()):
+        raise RunFolderError(f"{folder} exists already", f"Finish it with --resume {folder}, or choose another --out.")
 
 
 def require_space(folder: Path, needed: int) -> None:

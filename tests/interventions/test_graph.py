@@ -1,7 +1,7 @@
 """A planted graph is found at the rate of false discoveries that is promised; strengths are not those that chose it."""
 
 import torch
-from interventions.planted import grouped, hop
+from interventions.linear_layers import grouped, hop
 from scipy.stats import binom
 
 from blockspin import Ensemble

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from interventions.planted import constant, grouped, hop
+from interventions.linear_layers import constant, grouped, hop
 from scipy.stats import binom
 
 from blockspin.answer import Verdict
