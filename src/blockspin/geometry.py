@@ -248,7 +248,9 @@ class Unordered(Geometry):
 
     def __post_init__(self):
         if self.parts and sum(size for _, size in self.parts) != self.sites:
-            raise GeometryError(f"parts of {[size for _, size in self.parts]} sites are not {self.sites}", "Mend them.")
+            raise GeometryError(
+                f"parts of {[size for _, size in self.parts]} sites are not {self.sites}", "Give the sites of each."
+            )
 
     @property
     def dimension(self) -> None:

@@ -76,7 +76,8 @@ class SectorMoments(HalfMoments):
         x, directions = batch.values.flatten(1).to(torch.float64), self.frame.directions
         if x.shape[1] != len(directions):
             raise ShapeError(
-                f"a field of {x.shape[1]} sites and components is not one of {len(directions)}", "Mend it."
+                f"a field of {x.shape[1]} sites and components is not one of {len(directions)}",
+                "Measure the field that the sectors were given for.",
             )
         return super().part(batch.with_values(x @ directions))
 
