@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blockspin import Chain, Ensemble, Unordered
-from blockspin.ensemble import Batch, content_hash, content_ids, draw, group_of, mix
+from blockspin.ensemble import Batch, content_hash, content_ids, distinct, draw, group_of, mix
 from blockspin.errors import NonFiniteError, ShapeError, TooFewSamplesError
 
 
@@ -139,3 +139,15 @@ def test_mixing_is_one_to_one_and_depends_on_the_salt():
 def test_mixing_is_that_of_splitmix64():
     """The first output of SplitMix64 seeded with 0, as published with the generator."""
     assert int(mix(torch.tensor([0]))) & (2**64 - 1) == 0xE220A8397B1DCDAF
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.int64, torch.bool])
+@pytest.mark.parametrize("shape", [(1, 3), (500, 1), (500, 6), (40, 0)])
+def test_distinct_rows_are_those_of_the_slow_twin(shape, dtype, generator):
+    rows = torch.randint(0, 3, shape, generator=generator).to(dtype)
+    found, index = distinct(rows)
+    if shape[1]:
+        expected, expected_index = torch.unique(rows, dim=0, return_inverse=True)
+        assert torch.equal(found, expected)
+        assert torch.equal(index, expected_index)
+    assert torch.equal(found[index], rows)

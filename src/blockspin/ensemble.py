@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -160,6 +161,27 @@ class Ensemble:
         if min(int(first.sum()), int((~first).sum())) < 2:
             raise TooFewSamplesError(f"{len(self)} samples cannot be split in two halves", "Give more samples.")
         return self.select(first), self.select(~first)
+
+
+def distinct(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the distinct rows of a table in lexicographic order, and which of them each row is.
+
+    Sorted column by column, which is several times as quick as ``torch.unique`` by rows.
+
+    Args:
+        rows: [n, columns], on the processor.
+
+    Returns:
+        The distinct rows [m, columns], and int64 [n].
+    """
+    table = rows.detach().numpy()
+    order = torch.from_numpy(np.lexsort(table.T[::-1])) if table.shape[1] else torch.arange(len(table))
+    ordered = rows[order]
+    new = torch.ones(len(rows), dtype=torch.bool)
+    new[1:] = (ordered[1:] != ordered[:-1]).any(1)
+    index = torch.empty(len(rows), dtype=torch.int64)
+    index[order] = new.cumsum(0) - 1
+    return ordered[new], index
 
 
 # --- keys: the same for the same content, on every machine and in every order -----------------------------------------

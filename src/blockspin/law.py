@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from blockspin.ensemble import Batch, Ensemble
+from blockspin.ensemble import Batch, Ensemble, distinct
 from blockspin.errors import NotLinearError, ShapeError, TooFewSamplesError
 from blockspin.geometry import Geometry
 
@@ -171,7 +171,7 @@ def enumerate_law(
 def _grouped(values: Tensor, probability: Tensor) -> tuple[Tensor, Tensor]:
     """Add up the probabilities of equal configurations; equal means equal to 12 digits."""
     flat = values.reshape(len(values), -1)
-    _, index = torch.unique(torch.round(flat, decimals=12) + 0.0, dim=0, return_inverse=True)
+    _, index = distinct(torch.round(flat, decimals=12) + 0.0)
     total = torch.zeros(int(index.max()) + 1, dtype=torch.float64).index_add_(0, index, probability)
     first = torch.full((len(total),), len(values)).scatter_reduce_(0, index, torch.arange(len(values)), "amin")
     return values[first], total

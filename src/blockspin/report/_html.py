@@ -7,9 +7,10 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 SIGNS = {"yes": "●", "no": "▲", "cannot tell": "○", "green": "✓", "amber": "!", "red": "✕"}
@@ -45,7 +46,7 @@ class Section:
 
 def fill(template: str, **data: Any) -> Markup:
     """Return a template filled in, every string of the data escaped."""
-    return Markup(_environment().from_string(template).render(**data))
+    return Markup(_compiled(template).render(**data))
 
 
 def figure(
@@ -138,11 +139,12 @@ def _harmless(value: Any, key: str = "") -> Any:
     return [_harmless(item, key) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _environment() -> Environment:
+@cache  # a page fills the same few templates hundreds of times
+def _compiled(template: str) -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["number"] = number
     environment.filters["bare"] = bare
     environment.filters["with_error"] = with_error
     environment.filters["prose"] = prose
     environment.globals["signs"] = SIGNS
-    return environment
+    return environment.from_string(template)

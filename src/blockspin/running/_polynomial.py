@@ -40,41 +40,23 @@ class Basis:
 
     def at(self, g: np.ndarray) -> np.ndarray:
         """Return the monomials at couplings g [..., couplings]: [..., monomials]."""
-        return self._products(self._table(g), self.powers)
+        u = (g - self.centre) / self.width
+        return (u[..., None, :] ** self.powers).prod(-1)
 
     def slopes(self, g: np.ndarray) -> np.ndarray:
         """Return their derivatives by the couplings: [..., monomials, couplings]."""
-        return self._slopes(self._table(g))
-
-    def both(self, g: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the monomials and their derivatives."""
-        table = self._table(g)
-        return self._products(table, self.powers), self._slopes(table)
+        return np.tensordot(self.at(g), self.lowering, 1)
 
     @cached_property
-    def _lowered(self) -> list[np.ndarray]:
-        """Powers after a derivative by each coupling; 0 stays 0, where the derivative vanishes by its factor."""
-        return [np.maximum(self.powers - row, 0) for row in np.eye(self.powers.shape[1], dtype=int)]
-
-    def _table(self, g: np.ndarray) -> np.ndarray:
-        """Return all powers of each u up to the degree, by products: [..., couplings, degree + 1]."""
-        u = (g - self.centre) / self.width
-        table = np.ones((*u.shape, int(self.powers.max()) + 1))
-        for d in range(1, table.shape[-1]):
-            table[..., d] = table[..., d - 1] * u
-        return table
-
-    def _products(self, table: np.ndarray, powers: np.ndarray) -> np.ndarray:
-        found = table[..., 0, :].take(powers[:, 0], axis=-1)
-        for j in range(1, powers.shape[1]):
-            found = found * table[..., j, :].take(powers[:, j], axis=-1)
+    def lowering(self) -> np.ndarray:
+        """The derivatives as sums of monomials, which are all there: [monomials, monomials of which, couplings]."""
+        M, K = self.powers.shape
+        found = np.zeros((M, M, K))
+        for a, row in enumerate(self.powers):
+            for j in range(K):
+                lower = (self.powers == row - np.eye(K, dtype=int)[j]).all(1)
+                found[lower, a, j] = row[j] / self.width[j]
         return found
-
-    def _slopes(self, table: np.ndarray) -> np.ndarray:
-        parts = [
-            self.powers[:, j] / width * self._products(table, self._lowered[j]) for j, width in enumerate(self.width)
-        ]
-        return np.stack(parts, -1)
 
 
 def flowed(basis: Basis, theta: np.ndarray, start: np.ndarray, time: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -90,26 +72,32 @@ def flowed(basis: Basis, theta: np.ndarray, start: np.ndarray, time: np.ndarray)
         g after the step [steps, K], its derivative by g before it [steps, K, K], and that by theta [steps, K, theta].
     """
     N, K = start.shape
+    M = theta.shape[1]
     steps = _substeps(basis, theta, start, time)
-    g, S = start.copy(), np.concatenate([np.eye(K), np.zeros((K, theta.size))], 1)[None].repeat(N, 0)
-    h, M = (time / steps)[:, None], theta.shape[1]
-    coefficients = [slice(K + i * M, K + (i + 1) * M) for i in range(K)]
+    h = (time / steps)[:, None, None]
+    # g in the first column, its derivatives in the others: what adds to a rate is linear in the monomials
+    y = np.concatenate([start[..., None], np.tile(np.eye(K, K + theta.size), (N, 1, 1))], 2)
+    added = np.zeros((M, K, 1 + K + theta.size))
+    added[:, :, 0] = theta.T
+    for i in range(K):
+        added[:, i, 1 + K + i * M : 1 + K + (i + 1) * M] = np.eye(M)
+    jacobian = np.einsum("ia,caj->cij", theta, basis.lowering).reshape(M, -1)
+    added = added.reshape(M, -1)
 
-    def rate(g: np.ndarray, S: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        phi, slopes = basis.both(g)
-        dS = theta @ slopes @ S
-        for i, own in enumerate(coefficients):
-            dS[:, i, own] += phi
-        return phi @ theta.T, dS
+    def rate(y: np.ndarray) -> np.ndarray:
+        phi = basis.at(y[..., 0])
+        found = (phi @ added).reshape(y.shape)
+        found[..., 1:] += (phi @ jacobian).reshape(N, K, K) @ y[..., 1:]
+        return found
 
     with np.errstate(over="ignore", invalid="ignore"):
         for _ in range(steps):
-            a, A = rate(g, S)
-            b, B = rate(g + h / 2 * a, S + h[..., None] / 2 * A)
-            c, C = rate(g + h / 2 * b, S + h[..., None] / 2 * B)
-            d, D = rate(g + h * c, S + h[..., None] * C)
-            g, S = g + h / 6 * (a + 2 * b + 2 * c + d), S + h[..., None] / 6 * (A + 2 * B + 2 * C + D)
-    return g, S[:, :, :K], S[:, :, K:]
+            a = rate(y)
+            b = rate(y + h / 2 * a)
+            c = rate(y + h / 2 * b)
+            d = rate(y + h * c)
+            y = y + h / 6 * (a + 2 * (b + c) + d)
+    return y[..., 0], y[..., 1 : K + 1], y[..., K + 1 :]
 
 
 def _substeps(basis: Basis, theta: np.ndarray, start: np.ndarray, time: np.ndarray) -> int:

@@ -8,6 +8,7 @@ from math import log
 import torch
 from torch import Tensor
 
+from blockspin.ensemble import distinct
 from blockspin.geometry import Geometry
 from blockspin.schemes.base import Map
 
@@ -37,8 +38,8 @@ class PatternMap(Map):
     def values(self, values: Tensor) -> Tensor:
         """Look each block up."""
         blocks = values[:, self.members].flatten(2)
-        distinct, index = torch.unique(blocks.flatten(0, 1), dim=0, return_inverse=True)
-        gap = torch.cdist(distinct, self.patterns.to(values.dtype), compute_mode="donot_use_mm_for_euclid_dist")
+        patterns, index = distinct(blocks.flatten(0, 1))
+        gap = torch.cdist(patterns, self.patterns.to(values.dtype), compute_mode="donot_use_mm_for_euclid_dist")
         read = self.reading.to(values.dtype)[gap.argmin(1)]
         return read[index].reshape(len(values), len(self.members), 1)
 

@@ -9,7 +9,7 @@ import torch
 from scipy.stats import chi2
 from torch import Tensor
 
-from blockspin.ensemble import Ensemble, check_finite
+from blockspin.ensemble import Ensemble, check_finite, distinct
 from blockspin.errors import NothingFoundError, StepNotPossibleError
 from blockspin.law import GaussianLaw, Source
 from blockspin.schemes._correlation import independent_units
@@ -50,8 +50,8 @@ def table_of(source: Source, frame: Frame) -> Table:
     ensemble = source if isinstance(source, Ensemble) else source.ensemble
     check_finite(ensemble.values, "the field whose blocks are asked for")
     x, y, weights = frame.samples(ensemble)
-    patterns, i = torch.unique(x, dim=0, return_inverse=True)
-    others, j = torch.unique(y, dim=0, return_inverse=True)
+    patterns, i = distinct(x)
+    others, j = distinct(y)
     units, entries = independent_units(source), len(patterns) * len(others)
     if units < UNITS_AN_ENTRY * entries:
         raise StepNotPossibleError(
@@ -90,7 +90,7 @@ def readings(patterns: Tensor) -> Tensor:
         StepNotPossibleError: If there are too many.
     """
     n = len(patterns)
-    mirrored = torch.unique(-patterns, dim=0)
+    mirrored, _ = distinct(-patterns)
     odd = torch.equal(mirrored, patterns) and bool((patterns != 0).any(1).all())
     free = n // 2 if odd else n
     if free > MAPS.bit_length():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from blockspin.ensemble import distinct
+
 
 def information_with(label: Tensor, values: Tensor, weights: Tensor) -> float:
     """Return the mutual information in nats between a label and a field, each row with its probability.
@@ -14,7 +16,7 @@ def information_with(label: Tensor, values: Tensor, weights: Tensor) -> float:
         values: [rows, sites, components]; equal rows (to 9 digits) are one outcome.
         weights: float64 [rows], adding up to one.
     """
-    _, outcome = torch.unique(torch.round(values.flatten(1), decimals=9) + 0.0, dim=0, return_inverse=True)
+    _, outcome = distinct(torch.round(values.flatten(1), decimals=9) + 0.0)
     joint = torch.zeros(int(outcome.max()) + 1, 2, dtype=torch.float64)
     joint.index_put_((outcome, label.to(torch.int64)), weights, accumulate=True)
     product = joint.sum(1, keepdim=True) * joint.sum(0, keepdim=True)

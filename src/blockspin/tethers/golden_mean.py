@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from blockspin.engine.errorbars import jackknife
+from blockspin.ensemble import distinct
 from blockspin.law import EnumeratedLaw
 from blockspin.observables.base import accumulate, evaluate
 from blockspin.registry import member, register
@@ -74,7 +75,7 @@ def _word_shares(law: EnumeratedLaw, length: int) -> Tensor:
     """Return the probabilities of the first ``length`` symbols."""
     if length == 0:
         return torch.ones(1, dtype=torch.float64)
-    _, index = torch.unique(law.values[:, :length, 0], dim=0, return_inverse=True)
+    _, index = distinct(law.values[:, :length, 0])
     return torch.zeros(int(index.max()) + 1, dtype=torch.float64).index_add_(0, index, law.weights)
 
 
@@ -85,9 +86,9 @@ def _entropy(p: Tensor) -> float:
 
 def _causal_entropy(law: EnumeratedLaw, past: int) -> float:
     """Return the entropy of classes of pasts whose futures have the same law, to nine digits."""
-    pasts, i = torch.unique(law.values[:, :past, 0], dim=0, return_inverse=True)
-    futures, j = torch.unique(law.values[:, past:, 0], dim=0, return_inverse=True)
+    pasts, i = distinct(law.values[:, :past, 0])
+    futures, j = distinct(law.values[:, past:, 0])
     joint = torch.zeros(len(pasts), len(futures), dtype=torch.float64).index_put_((i, j), law.weights, accumulate=True)
     share = joint.sum(1)
-    _, state = torch.unique((joint / share[:, None]).round(decimals=9), dim=0, return_inverse=True)
+    _, state = distinct((joint / share[:, None]).round(decimals=9))
     return _entropy(torch.zeros(int(state.max()) + 1, dtype=torch.float64).index_add_(0, state, share))

@@ -9,6 +9,7 @@ from math import atanh, tanh
 import torch
 from torch import Tensor
 
+from blockspin.ensemble import distinct
 from blockspin.geometry import Unordered
 from blockspin.law import EnumeratedLaw, GaussianLaw
 from blockspin.registry import member, register
@@ -73,7 +74,7 @@ def _decimated(sites: int, K: float) -> Iterator[Row]:
     scores = torch.stack([s.sum(1), (s * s.roll(1, 1)).sum(1)], dim=1)
     scores = scores - fine.weights @ scores
     kept = member("schemes", "decimation")(b=2).fit(fine, generator=torch.Generator()).values(fine.values)[:, :, 0]
-    _, index = torch.unique(kept, dim=0, return_inverse=True)
+    _, index = distinct(kept)
     weights = torch.zeros(int(index.max()) + 1, dtype=torch.float64).index_add_(0, index, fine.weights)
     sums = torch.zeros(len(weights), 2, dtype=torch.float64).index_add_(0, index, scores * fine.weights[:, None])
     share = _metric(sums / weights[:, None], weights) / _metric(scores, fine.weights)
