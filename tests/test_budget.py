@@ -46,6 +46,7 @@ def test_a_budget_that_cannot_be_kept_leaves_nothing_behind(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_outgrows_its_budget_stops_and_goes_on(tmp_path, monkeypatch):
     config = small_run.bare(tmp_path, memory="100GB", out=str(tmp_path / "out"))
     calls = iter(range(1000))

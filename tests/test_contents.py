@@ -23,6 +23,7 @@ def test_a_place_is_found_by_its_id():
         known[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("representation", ["tokens", "position"])
 def test_a_run_over_places_of_records_ends_with_a_report(tmp_path, representation):
     place = run(small_run.bare(tmp_path, representation=representation, out=str(tmp_path / "out")))

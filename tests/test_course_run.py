@@ -94,6 +94,7 @@ def test_a_damaged_file_is_a_note_in_the_report_and_names_in_it_are_text(folder)
     assert "left out" in str(section(run).body)
 
 
+@pytest.mark.slow
 def test_couplings_that_are_named_together_run_together(folder):
     found = write_courses(folder, flow="explicit", together=["mass", "quartic"])
     assert [row["couplings"] for row in found["courses"]] == [["mass", "quartic"]] * 2
@@ -103,6 +104,7 @@ def test_null_flows_can_be_left_off(folder):
     assert {row["flow"] for row in write_courses(folder, nulls=False)["courses"]} == {"explicit"} | {"width"}
 
 
+@pytest.mark.slow
 def test_the_same_folder_gives_the_same_bytes(folder):
     write_courses(folder)
     first = (folder / "running.json").read_bytes()

@@ -126,6 +126,7 @@ def test_without_targets_the_loss_is_told_to_be_missing(tmp_path):
     assert "--targets" in loss_of(study, "network", tmp_path).reason
 
 
+@pytest.mark.slow
 def test_outputs_that_targets_do_not_belong_to_have_no_loss(tmp_path):
     given = {"family": (), "model": "small_run:make", "couplings": ("off",)}
     network = read(run(configured(tmp_path, **given), folder=tmp_path / "run") / "answers.json")["network"]

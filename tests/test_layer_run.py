@@ -95,6 +95,7 @@ def test_the_run_asks_theory_and_phase_and_draws_both(finished):
     assert "Layers beside theory" in (finished / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_skip_connection_is_named_and_variances_are_fitted_all_the_same(tmp_path):
     folder = folder_of(tmp_path, model="test_layer_run:skipping")
     assert any("skip connection" in note and "second" in note for note in read(folder, "answers.json")["notes"])

@@ -86,6 +86,7 @@ def test_free_sites_are_seldom_told_from_shuffled_ones():
     assert sum(p < 0.05 for p in chances) <= 10  # 4 expected; eleven or more once in three hundred
 
 
+@pytest.mark.slow
 def test_a_gaussian_field_is_seldom_told_from_its_gaussian_copy_and_a_skew_one_is():
     cumulants = member("observables", "cumulants")()
 

@@ -50,6 +50,7 @@ def test_runs_share_what_they_read_and_answer_as_alone(tmp_path, read):
     assert not (tmp_path / "sweep" / "states").exists()
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_not_repeated(tmp_path, read):
     first = sweep(small_run.bare(tmp_path), axes("seed=0,1"), tmp_path / "sweep")
     read.clear()
@@ -59,6 +60,7 @@ def test_a_finished_run_is_not_repeated(tmp_path, read):
     assert "another configuration" in changed["error"]
 
 
+@pytest.mark.slow
 def test_options_of_a_member_and_lists_are_read(tmp_path):
     rows = sweep(small_run.bare(tmp_path), axes("scheme.b=2,4", "layers=0+2+4"), tmp_path / "sweep")
     assert [row["folder"] for row in rows] == ["scheme.b=2,layers=0+2+4", "scheme.b=4,layers=0+2+4"]

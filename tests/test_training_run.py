@@ -180,6 +180,7 @@ def test_folders_that_a_trainer_wrote_are_checkpoints(tmp_path):
     assert 0 < whole["cka.tangent_with_first"].values[-1] < 1
 
 
+@pytest.mark.slow
 def test_the_training_of_a_builtin_network_needs_no_files(tmp_path):
     given = {"model": "builtin:cluster-tree", "checkpoints": "builtin", "samples": 60, "kernel_samples": 30, "steps": 2}
     given |= {"groups": 4, "executor": "serial", "layers": ("8",), "couplings": ("off",)}

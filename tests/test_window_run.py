@@ -6,6 +6,7 @@ from math import log
 from pathlib import Path
 
 import numpy as np
+import pytest
 from report.make_run import make_run
 from test_course_run import replicas
 
@@ -47,6 +48,7 @@ def test_the_command_writes_windows_and_their_section(tmp_path, capsys):
     assert "2 windows" in page
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_a_note_in_the_report_and_names_in_it_are_text(tmp_path):
     place, hostile = folder(tmp_path), "<script>alert(1)</script>"
     command(place, theory="made")

@@ -83,6 +83,7 @@ def test_a_coarser_level_put_back_moves_the_output_further():
     assert moved == sorted(moved)
 
 
+@pytest.mark.slow
 def test_the_error_of_a_put_back_level_covers_the_value_on_the_population():
     """Of 16 inputs, all equally likely, what the edited outputs keep of the plain ones is known by adding up."""
     with torch.random.fork_rng():

@@ -33,6 +33,7 @@ def test_the_kernel_of_a_linear_network_is_the_one_of_theory():
     torch.testing.assert_close(collected(reading)["norm"][:, 0], K.diagonal(), rtol=1e-6, atol=0)
 
 
+@pytest.mark.slow
 def test_sketches_have_the_kernel_as_their_mean_and_the_error_that_is_stated():
     module, count = network(), 100
     J = dense(over(module, arrays(8), Coordinate()))

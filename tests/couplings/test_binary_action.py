@@ -119,6 +119,7 @@ def square_interval(seed: int) -> tuple[float, float]:
     return low[0], high[0]
 
 
+@pytest.mark.slow
 def test_intervals_of_a_ring_cover():
     assert within_binomial(covered(ring_interval, 0.5, 25), 25, 0.9)
 

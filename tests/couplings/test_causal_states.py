@@ -46,6 +46,7 @@ def test_a_chain_that_lumps_in_what_follows_has_fewer_states_than_symbols():
     assert float(found["entropy_rate"]) == pytest.approx(float(pi @ rows), abs=1e-9)
 
 
+@pytest.mark.slow
 def test_independent_symbols_are_one_state_as_often_as_stated():
     alike = 0
     for seed in range(200):

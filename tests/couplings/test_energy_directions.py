@@ -119,6 +119,7 @@ def test_gradients_products_and_laplacians_are_those_of_autograd(geometry, white
 # --- known answer -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_field_with_a_direction_has_its_exact_curvature_and_one_that_sees_none_has_less():
     field = slanted(2000, 4)
     curvature, excess = exact_slanted()
@@ -139,6 +140,7 @@ def plain_wells(samples: int, seed: int) -> Ensemble:
     return Ensemble.of(side + 0.4 * torch.randn(samples, 36, generator=generator), Grid((6, 6)))
 
 
+@pytest.mark.slow
 def test_a_field_without_directions_keeps_the_filters_that_see_none():
     field = plain_wells(800, 0)
     model = EnergyModel.on(field, filters=1, reach=3)

@@ -36,6 +36,7 @@ def test_a_law_almost_without_noise_is_found(generator):
     assert found.exponent[1][0] <= 0.4 <= found.exponent[1][1]
 
 
+@pytest.mark.slow
 def test_intervals_cover_and_breaks_are_not_seen_where_there_are_none(generator):
     fits = 60
     exponent = irreducible = held_out = alarms = 0

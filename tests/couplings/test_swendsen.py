@@ -248,6 +248,7 @@ def test_intervals_from_contiguous_stretches_cover_the_exact_exponents():
     assert all(within_binomial(count, 200, 0.68) for count in counts.values()), counts
 
 
+@pytest.mark.slow
 def test_intervals_from_hashed_sweeps_of_a_chain_are_too_short():
     counts = coverage(60, chain=False)
     assert all(count < binom.ppf(0.001, 60, 0.68) for count in counts.values()), counts

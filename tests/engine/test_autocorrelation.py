@@ -30,6 +30,7 @@ def test_effective_samples_predict_the_error_of_the_mean():
     assert float(x.mean(1).std()) == pytest.approx(predicted, rel=4 / (2 * 400) ** 0.5)
 
 
+@pytest.mark.slow
 def test_its_errors_cover_the_truth():
     found = [integrated_time(ar1(0.5, 4, 1000, seed)) for seed in range(100)]
     inside = sum(abs(m.value - 3) < m.error for m in found)

@@ -145,6 +145,7 @@ def tokens(seed, by_passage):
     return Ensemble.of(values, units=torch.arange(2000) // (10 if by_passage else 1))
 
 
+@pytest.mark.slow
 def test_units_matter():
     """Tokens of a passage are not independent: grouped one by one they claim an error about 3 times too small."""
     found = {}

@@ -133,6 +133,7 @@ OTHER_PROCESSOR = {"ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "COMPATIBLE", "
 """Makes torch and its libraries compute as on a processor of twenty years ago."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("environment", [{}, OTHER_PROCESSOR], ids=["the same processor", "another processor"])
 def test_a_part_of_another_processor_agrees_to_rounding_and_it_is_said_which_held(tmp_path, environment):
     command = [sys.executable, passes.__file__, str(tmp_path), "1/2"]

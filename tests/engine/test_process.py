@@ -38,6 +38,7 @@ def bullets(folder, count):
     return folder
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_its_shard_only(tmp_path, expected):
     log = tmp_path / "log"
     reading = Logged(Killing(small_pass(), "0001.000002", bullets(tmp_path / "bullets", 1)), log)
@@ -46,6 +47,7 @@ def test_a_killed_worker_costs_its_shard_only(tmp_path, expected):
     assert sorted(begun) == sorted([*(shard.key for shard in reading.shards()), "0001.000002"])
 
 
+@pytest.mark.slow
 def test_few_shards_are_in_flight(tmp_path):
     """Workers do not run ahead of the fold: what is finished and not yet folded is held in memory."""
     log = tmp_path / "log"

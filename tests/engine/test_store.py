@@ -170,6 +170,7 @@ def kill_and_resume(folder, seconds):
     return plain(run(folder))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.03, 0.2])
 def test_a_killed_run_ends_with_the_same_bytes(tmp_path, expected, seconds):
     assert kill_and_resume(tmp_path, seconds) == expected

@@ -37,6 +37,7 @@ def at(flow, cut, key):
     return next(scale.measurements[f"cutoff/{key}"] for scale in flow if scale.position == cut)
 
 
+@pytest.mark.slow
 def test_the_whole_kernel_has_the_error_of_theory():
     """Over worlds: the features are drawn anew, so that splits of one world are not the only randomness."""
     errors = []

@@ -1,5 +1,6 @@
 """A planted graph is found at the rate of false discoveries that is promised; strengths are not those that chose it."""
 
+import pytest
 import torch
 from interventions.linear_layers import grouped, hop
 from scipy.stats import binom
@@ -84,6 +85,7 @@ def test_a_planted_graph_is_found_at_the_stated_rate_of_false_edges():
     assert abs(float(score.mean())) < 4 * (expected / len(score)) ** 0.5
 
 
+@pytest.mark.slow
 def test_without_couplings_there_are_no_edges_but_the_stated_share_of_times():
     generator, one = torch.Generator().manual_seed(1), hop(4, 4)
     some = 0

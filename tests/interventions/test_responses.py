@@ -28,6 +28,7 @@ def answered(generator: torch.Generator, confounder: float = 0.0, strength: floa
     return response(hop(2, 3), Groups(*halves, constant(answers, 10, GROUPS)), 1.0)
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_slope_and_the_share_as_often_as_they_say():
     """That of the share errs on the safe side where it is 1: it is 1 less a product of two errors then."""
     generator, inside, count = torch.Generator().manual_seed(0), {SLOPE: 0, SHARE: 0}, 100

@@ -26,6 +26,7 @@ def test_an_ordered_phase_has_two_thirds():
     assert float(evaluate(Binder(), law)["binder"]) == pytest.approx(2 / 3, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_the_interval_covers_the_exact_value():
     law = enumerate_law(Chain(6), (-1.0, 1.0), lambda s: 0.5 * (s * s.roll(1, 1)).sum(1))
     truth, generator, count = float(evaluate(Binder(), law)["binder"]), torch.Generator().manual_seed(0), 0

@@ -36,6 +36,7 @@ def test_concentration_of_one_cosine_of_noise_and_of_dead_units():
     assert live == 0
 
 
+@pytest.mark.slow
 def test_it_generalizes_long_after_it_has_memorized():
     found = grokking.train()
     memorized = first(found.curves["train_accuracy"], 0.99)

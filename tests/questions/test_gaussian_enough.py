@@ -64,6 +64,7 @@ def alarms(count):
     return rate(gaussian, count, Verdict.NO, tolerance=0.0)
 
 
+@pytest.mark.slow
 def test_gaussian_features_raise_few_alarms():
     """Asked for exactly Gaussian fields: 15 draws, at most the nominal rate and three binomial errors."""
     assert alarms(15) <= 0.05 + 3 * sqrt(0.05 * 0.95 / 15)

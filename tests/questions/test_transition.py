@@ -99,6 +99,7 @@ def test_a_network_that_groks_has_one_where_the_held_out_loss_falls():
     assert 0.5 < sqrt(low * high) / grokking.drop() < 2
 
 
+@pytest.mark.slow
 def test_a_network_in_lazy_training_has_none():
     """A wide network whose output is multiplied by 30 fits random signs: its features hardly move."""
     generator = torch.Generator().manual_seed(0)

@@ -58,6 +58,7 @@ def test_an_irrelevant_perturbation_of_the_gaussian_fixed_point_dies_at_its_exac
     assert abs(row.point.value) < 4 * row.point.error
 
 
+@pytest.mark.slow
 def test_flows_that_part_are_told_from_those_that_meet_on_a_moving_point():
     parting = attractor(flows(0, -0.7), generator=generator())
     assert parting.verdict is Verdict.NO

@@ -63,6 +63,7 @@ def test_the_mass_of_a_gaussian_field_has_beta_2r(b):
         assert C[0, 0] ** 0.5 < 1e-3 * g
 
 
+@pytest.mark.slow
 def test_noise_in_the_couplings_does_not_attenuate_slopes():
     sigma, slopes = 0.05, []
     for seed in range(16):

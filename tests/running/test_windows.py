@@ -40,6 +40,7 @@ def still(seed):
     return noisy(np.tile([1.0, -2.0, 0.0], (6, 1)), seed)
 
 
+@pytest.mark.slow
 def test_a_planted_change_is_found_and_each_model_wins_at_home():
     found = windows(changed(0), generator=generator())
     assert found.verdict is Verdict.YES
@@ -61,6 +62,7 @@ def test_the_change_is_found_within_one_scale():
     assert right >= binom.ppf(0.01, seeds, 0.95)
 
 
+@pytest.mark.slow
 def test_two_plateaus_of_one_coupling_are_two_windows_of_both():
     steps = np.arange(10)
     found = windows(noisy(np.stack([np.where(steps < 4, 1.0, 2.0), 0 * steps + 3.0], 1), 0), generator=generator())

@@ -201,6 +201,7 @@ def test_exchangeable_sites_are_parted_no_more_often_than_stated():
     assert parted <= 18
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("samples", [40, 150, 300])
 def test_sites_that_all_differ_are_never_merged_hard_on_few_samples(samples):
     """Sites of a generic covariance share no symmetry: an end of the ladder by name, or nearly all sites kept."""

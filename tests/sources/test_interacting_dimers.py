@@ -82,6 +82,7 @@ def test_the_energy_is_that_of_the_transfer_matrix(T):
     assert deviations(found.mean(1), theory.parallel_mean(6, 6, T)) < 4
 
 
+@pytest.mark.slow
 def test_two_starts_agree_after_the_burn_in_and_not_before():
     """Columns have no flux and staggered dimers have the most: the two are furthest apart."""
     crews = [Coverings(8, 15.0, 400) for _ in range(2)]

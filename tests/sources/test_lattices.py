@@ -194,6 +194,7 @@ def calibrated(model: Phi4, number, truth: float, seeds: int) -> bool:
     return within_binomial(int((np.abs(z) < 1).sum()), seeds, 0.67) and abs(z.mean()) < 4 * 1.05 / seeds**0.5
 
 
+@pytest.mark.slow
 def test_errors_of_the_slowest_free_field_are_calibrated():
     """tau is some 40 times the distance of samples here."""
     model = Phi4(shape=(6, 6), hopping=0.249, coupling=0.0, burn_in=0, sweeps=2)
@@ -205,6 +206,7 @@ def test_errors_of_the_slowest_free_field_are_calibrated():
     assert honest > 2.5 * float(number.std()) / len(number) ** 0.5  # as if samples were independent
 
 
+@pytest.mark.slow
 def test_errors_near_the_transition_are_calibrated():
     model = Phi4(shape=(6, 6), hopping=0.33, coupling=0.5, burn_in=60, sweeps=1)
 

@@ -90,6 +90,7 @@ def test_zero_is_what_rounding_makes():
     assert len(non_zero(np.array([1.0, 1e-3, 1e-15]), 100)) == 2
 
 
+@pytest.mark.slow
 def test_p_values_are_not_too_small_on_power_law_populations():
     assert not_too_small(outcomes("power law", 24, 48, 30, 39)[0])
 

@@ -74,6 +74,7 @@ def test_correction_of_noisy_training_is_that_of_the_exact_posterior():
     assert abs(found[1] - first) == pytest.approx(abs(found[0] - first) / 4, rel=0.05)
 
 
+@pytest.mark.slow
 def test_three_theories_learn_the_same_features_to_first_order():
     """Linear response, fixed point and exact posterior of the first weight's square."""
     along = np.vstack([X[:3], 2 * np.eye(4)])  # units of input 2 e_i are the weights times d^1/2

@@ -25,6 +25,7 @@ class DataCollapseTether(Tether):
     name = "data-collapse"
     system = "planted finite-size scaling of a magnetisation"
     source = "houdayer2004"
+    minutes = 0.03
 
     def rows(self) -> Iterator[Row]:
         """Yield the planted numbers against ours, and what fssa 0.7.6 prints for the same data against our minimum."""

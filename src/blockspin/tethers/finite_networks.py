@@ -39,6 +39,7 @@ class FiniteNetworksTether(Tether):
     name = "finite-networks"
     system = "kernels over depth and modes over training of networks of finite width"
     source = "lee2020"
+    minutes = 0.03
 
     def rows(self) -> Iterator[Row]:
         """Yield the kernel at every depth, and modes over all checkpoints."""

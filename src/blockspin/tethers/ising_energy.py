@@ -21,6 +21,7 @@ class IsingEnergyTether(Tether):
     name = "ising-energy"
     system = "critical Ising model on 32 x 32 sites, by every cluster algorithm"
     source = "kaufman1949"
+    minutes = 0.03
 
     def rows(self) -> Iterator[Row]:
         """Yield the energy by Swendsen-Wang and by Wolff."""

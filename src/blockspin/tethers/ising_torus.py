@@ -31,6 +31,7 @@ class IsingTorusTether(Tether):
     name = "ising-torus"
     system = "Ising model on finite tori and cylinders"
     source = "kaufman1949"
+    minutes = 0.03
 
     def rows(self) -> Iterator[Row]:
         """Yield free energies, energies and scaling dimensions."""

@@ -29,6 +29,7 @@ class PowerLawTether(Tether):
     name = "power-law"
     system = "power-law tails and spectra of random matrices"
     source = "clauset2009"
+    minutes = 0.03
 
     def rows(self) -> Iterator[Row]:
         """Yield exponents, a moment of Wishart spectra, and how often noise passes for a tail."""

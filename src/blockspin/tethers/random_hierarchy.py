@@ -25,6 +25,7 @@ class RandomHierarchyTether(Tether):
     name = "random-hierarchy"
     system = "random hierarchy model of eight features, synonyms and classes"
     source = "cagnetta2024"
+    minutes = 0.03
 
     def rows(self) -> Iterator[Row]:
         """Yield R around P*, against its closed form, and R(P*) itself, of order one (0.8 to 1.4 is asked for)."""

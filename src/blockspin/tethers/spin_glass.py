@@ -24,6 +24,7 @@ class SpinGlassTether(Tether):
     name = "spin-glass"
     system = "Edwards-Anderson spin glass on diamond lattices, b = 2"
     source = "southern1977"
+    minutes = 0.03
 
     def rows(self) -> Iterator[Row]:
         """Yield widths of couplings, the stiffness exponent in two and three dimensions, and T_c in three."""
