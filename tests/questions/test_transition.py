@@ -84,6 +84,7 @@ def test_a_still_curve_has_none():
     assert ask(flow_of(rng.normal(5, 0.1, len(STEPS)), 0.1)).verdict is Verdict.NO
 
 
+@pytest.mark.slow
 def test_a_network_that_groks_has_one_where_the_held_out_loss_falls():
     trained = grokking.train()
     module, fields = deepcopy(trained.module), {"output": {}}

@@ -58,7 +58,7 @@ def test_it_fits_and_is_drawn(chromium, reports, width, scheme):
     assert chromium.value(PAINTED) == chromium.value(ACCENT)
 
 
-@pytest.mark.parametrize("modality", ["image", "array"])
+@pytest.mark.parametrize("modality", ["image", pytest.param("array", marks=pytest.mark.slow)])
 def test_long_and_hostile_names_neither_widen_nor_run(chromium, reports, modality):
     chromium.show(reports[modality], 390, "light")
     assert chromium.value(ERROR) == ""

@@ -13,7 +13,7 @@ HOSTILE = (
 )
 
 
-@pytest.fixture(scope="module", params=["text", "image", "array"])
+@pytest.fixture(scope="module", params=["text", *(pytest.param(m, marks=pytest.mark.slow) for m in ("image", "array"))])
 def page(request, tmp_path_factory):
     return write_report(make_run(tmp_path_factory.mktemp("hostile") / "run", modality=request.param, word=HOSTILE))
 

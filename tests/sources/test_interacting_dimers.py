@@ -76,7 +76,7 @@ def test_coverings_are_drawn_as_often_as_their_weights_say():
     assert abs(chi2 - (k - 1)) < 4 * error
 
 
-@pytest.mark.parametrize("T", [1.0, 15.0])
+@pytest.mark.parametrize("T", [pytest.param(1.0, marks=pytest.mark.slow), 15.0])
 def test_the_energy_is_that_of_the_transfer_matrix(T):
     found = parallel(dimers(InteractingDimers(side=6, temperature=T, chains=1000), 4000))
     assert deviations(found.mean(1), theory.parallel_mean(6, 6, T)) < 4

@@ -1,5 +1,7 @@
 """Statistical models: samples follow the exact law, laws follow theory, and chains are honest about time."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
@@ -25,11 +27,16 @@ def drawn(model: Model, samples: int, seed: int = 0) -> Ensemble:
     return model.sample(samples, generator=torch.Generator().manual_seed(seed))
 
 
+@cache
+def first_of(name: str) -> Ensemble:
+    return drawn(MODELS[name](), 4)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_same_generator_same_samples(name):
-    first, second, other = (drawn(MODELS[name](), 4, seed) for seed in (0, 0, 1))
-    assert torch.equal(first.values, second.values)
-    assert not torch.equal(first.values, other.values)
+    second, other = (drawn(MODELS[name](), 4, seed) for seed in (0, 1))
+    assert torch.equal(first_of(name).values, second.values)
+    assert not torch.equal(second.values, other.values)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -42,7 +49,7 @@ def test_the_global_generator_is_left_alone(name):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_samples_are_float32(name):
-    assert drawn(MODELS[name](), 4).values.dtype == torch.float32
+    assert first_of(name).values.dtype == torch.float32
 
 
 @pytest.mark.parametrize("name", EXACT)

@@ -30,6 +30,7 @@ class NNQFTTether(Tether):
     name = "nn-qft"
     system = "networks of one hidden layer as interacting fields"
     source = "halverson2021"
+    minutes = 0.03
 
     def rows(self) -> Iterator[Row]:
         """Yield correlators in closed form, couplings, their exponents, and sampled correlators."""

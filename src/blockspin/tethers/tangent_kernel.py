@@ -27,6 +27,7 @@ class TangentKernelTether(Tether):
     name = "tangent-kernel"
     system = "a network of two linear layers"
     source = "jacot2018"
+    minutes = 0.03
 
     def rows(self) -> Iterator[Row]:
         """Yield the leading eigenvalues, and the squared norm of one gradient."""
