@@ -1,11 +1,17 @@
 """The command that shifts features: its tables and its JSON, and what it refuses."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from report.make_run import make_run
 from safetensors.torch import save_file
+
+from blockspin.config import RunConfig
+from blockspin.report._folder import RunFolder
+from blockspin.report.interventions import section
 
 SMALL = ("--model", "builtin:deep-linear", "--samples", 120, "--groups", 6, "--executor", "serial")
 
@@ -104,3 +110,42 @@ def test_the_first_mlp_of_minilm_answers_less_than_its_couplings_predict_and_its
     slope = own["predictions"]["whole activation"]["slope"]
     assert slope["value"] + 4 * slope["error"] < 0.5
     assert own["predictions"]["whole activation"]["variance explained"]["value"] > 0.98
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run, its answers left out but for what a report needs, as other commands find it."""
+    folder = Path(make_run(tmp_path_factory.mktemp("responses") / "run"))
+    config = RunConfig().with_options({"model": "builtin:deep-linear", "executor": "serial"})
+    (folder / "config.toml").write_text(config.to_toml(), encoding="utf-8")
+    return folder
+
+
+def test_answers_of_a_finished_run_stand_in_its_folder_and_its_report(told, finished):
+    done = told("respond", finished, "--features", "principal:3", "--samples", 120, "--groups", 6, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == json.loads((finished / "responses.json").read_text(encoding="utf-8"))
+    assert str(finished / "report.html") in done.stderr
+    body = str(section(RunFolder(finished)).body)
+    assert json.loads(done.stdout)["answer"]["statement"] in body
+    assert body.count('class="plot"') == 2 + 2  # slopes and shares, and one a hop
+
+
+def test_names_in_its_file_are_text_and_a_damaged_file_is_a_note(told, finished):
+    path = finished / "responses.json"
+    if not path.exists():
+        told("respond", finished, "--features", "principal:3", "--samples", 120, "--groups", 6)
+    hostile = "<script>alert(1)</script>"
+    path.write_text(path.read_text(encoding="utf-8").replace("pc 0", hostile), encoding="utf-8")
+    body = str(section(RunFolder(finished)).body)
+    assert hostile not in body
+    assert "&lt;script&gt;" in body
+    path.write_text('{"running": []}', encoding="utf-8")
+    assert "left out" in str(section(RunFolder(finished)).body)
+
+
+def test_a_folder_that_is_no_finished_run_is_refused_before_anything_is_read(told, tmp_path):
+    done = told("respond", tmp_path)
+    assert done.returncode != 0
+    assert "holds no config.toml" in done.stderr
+    assert "opening" not in done.stderr

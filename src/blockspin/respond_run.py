@@ -23,10 +23,12 @@ from blockspin.interventions.verdict import answer_of, matrices, running
 from blockspin.material import OFF, open_material, resolved
 from blockspin.network_study import activations_of, executor_of
 from blockspin.progress import Steps
+from blockspin.run_folder import require_finished, write_json
 from blockspin.sources.checkpoint import listed, state_of
 
 DEFAULTS: Mapping[str, Any] = {"representation": {"name": "tokens"}, "samples": 200, "groups": 40}
 """Where they differ from those of a run: samples are positions, and each half of the groups has errors of its own."""
+RESPONSES = "responses.json"
 MADE = {"principal": principal, "neurons": neurons}
 """Features that are made of what a layer shows, so many of them."""
 HEADS = "heads"
@@ -36,6 +38,29 @@ ACCEPTED = (
     "principal:8, neurons:8, heads, or a file: npy of a matrix [features, entries], or a state dict of an autoencoder "
     "(W_enc, W_dec, b_enc) and the numbers of its latents, as sae.safetensors:3,14,15."
 )
+
+
+def begun(path: Path | None) -> tuple[RunConfig, Path | None]:
+    """Return the configuration to start from, and the folder of the finished run that it is of.
+
+    Args:
+        path: A TOML file, or the folder of a run, whose representation and numbers of samples and groups play no part.
+
+    Raises:
+        ConfigError: If it is no configuration.
+        RunFolderError: If it is a folder, but not that of a finished run.
+    """
+    if path is None:
+        return RunConfig().with_options(DEFAULTS), None
+    if not path.is_dir():
+        return RunConfig.from_toml(path), None
+    require_finished(path)
+    return RunConfig.from_toml(path / "config.toml").with_options(DEFAULTS), path
+
+
+def write_responses(folder: Path, found: Mapping[str, Any]) -> None:
+    """Write ``responses.json`` into the folder of a run."""
+    write_json(folder / RESPONSES, found)
 
 
 def respond(config: RunConfig, features: str, plan: Plan, steps: Steps) -> dict[str, Any]:

@@ -50,6 +50,17 @@ def require_empty(folder: Path) -> None:
         raise RunFolderError(f"{folder} exists already", f"Finish it with --resume {folder}, or choose another --out.")
 
 
+def require_finished(folder: Path) -> None:
+    """Refuse a folder that is not that of a finished run.
+
+    Raises:
+        RunFolderError: If it is not.
+    """
+    for name in ("config.toml", "answers.json"):
+        if not (folder / name).is_file():
+            raise RunFolderError(f"{folder} holds no {name}", f"Finish the run: blockspin run --resume {folder}")
+
+
 def require_space(folder: Path, needed: int) -> None:
     """Refuse to start where the disk has less than ``needed`` bytes left.
 

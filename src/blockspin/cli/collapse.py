@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from blockspin.cli._csv import numbers_in
+from blockspin.cli._said import say
 
 if TYPE_CHECKING:
     from blockspin.running.data_collapse import Collapse, Curve
@@ -43,7 +43,7 @@ def command(
 
     held = tuple(fixed or ())
     found = collapse(curves_in(table), start, generator=torch.Generator().manual_seed(seed), fixed=held)
-    print(json.dumps(_plain(found, held), indent=1) if as_json else _text(found, held))
+    say(_plain(found, held), _text(found, held), as_json=as_json)
     return 0
 
 

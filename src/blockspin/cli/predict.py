@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
+
+from blockspin.cli._said import say
 
 
 def command(
@@ -43,11 +44,11 @@ def command(
     if score:
         found = write_scores(place)
         write_report(place)
-        print(json.dumps(found, indent=1, ensure_ascii=False) if as_json else _scores(found))
+        say(found, _scores(found), as_json=as_json)
         return 0
     folder = _carried_out(place) if place.is_file() else place
     found = write_predictions(folder, held_out or (), flow, LEVEL if level is None else level)
-    print(json.dumps(found, indent=1, ensure_ascii=False) if as_json else _predictions(found))
+    say(found, _predictions(found), as_json=as_json)
     print(folder / "predictions.json")
     return 0
 

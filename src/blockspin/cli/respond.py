@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from blockspin.cli._said import say
 from blockspin.cli.run import Options, given_options
-from blockspin.config import RunConfig
 from blockspin.interventions.plan import Plan
 
 
@@ -30,7 +29,8 @@ def command(
     options of a run those of its flows and couplings play no part.
 
     Args:
-        config: A TOML file, as for run; without one 200 records are read as tokens, in 40 groups.
+        config: A TOML file, as for run; without one 200 records are read as tokens, in 40 groups. Of a finished run the
+            network and the data are read, in the same way, and responses.json and its report are written there.
         features: principal:4, neurons:4 or heads, made of what each layer shows; or a file: npy of a matrix
             [features, entries], or the state dict of a sparse autoencoder with the numbers of its latents, as
             sae.safetensors:3,14,15.
@@ -39,12 +39,14 @@ def command(
         options: The fields of the configuration of a run.
     """
     from blockspin.progress import Steps
-    from blockspin.respond_run import DEFAULTS, respond
+    from blockspin.report.page import write_report
+    from blockspin.respond_run import begun, respond, write_responses
 
-    start = RunConfig().with_options(DEFAULTS) if config is None else RunConfig.from_toml(config)
-    wanted = start.with_options(given_options(options))
-    found = respond(wanted, features, plan or Plan(), Steps())
-    print(json.dumps(found, indent=1, allow_nan=False) if as_json else _text(found))
+    start, folder = begun(config)
+    found = respond(start.with_options(given_options(options)), features, plan or Plan(), Steps())
+    if folder:
+        write_responses(folder, found)
+    say(found, _text(found), as_json=as_json, page=write_report(folder) if folder else None)
     return 0
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
+
+from blockspin.cli._said import say
 
 
 def command(
@@ -38,8 +39,7 @@ def command(
 
     found = write_courses(folder, flow=flow, theory=theory, together=together or (), seed=seed)
     page = write_report(folder)
-    print(json.dumps(found, indent=1, ensure_ascii=False) if as_json else _text(found))
-    print(page)
+    say(found, _text(found), as_json=as_json, page=page)
     return 0
 
 

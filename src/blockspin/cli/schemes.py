@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import fields
 from typing import Annotated
 
 from cyclopts import Parameter
+
+from blockspin.cli._said import say
 
 
 def command(*, as_json: Annotated[bool, Parameter(name="--json", negative="")] = False) -> int:
@@ -30,5 +31,5 @@ def command(*, as_json: Annotated[bool, Parameter(name="--json", negative="")] =
         }
         for name, cls in members("schemes").items()
     ]
-    print(json.dumps(rows, indent=1) if as_json else table(rows))
+    say(rows, table(rows), as_json=as_json)
     return 0

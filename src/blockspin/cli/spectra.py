@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
+
+from blockspin.cli._said import say
 
 if TYPE_CHECKING:
     from blockspin.progress import Steps
@@ -49,7 +50,7 @@ def command(
         with steps.step("p-values", total=1.0) as advance:
             generator = torch.Generator().manual_seed(seed)
             found = with_p_values(found, generator=generator, most=surrogates, advance=advance)
-    print(json.dumps(found.to_dict(), indent=1) if as_json else _text(found))
+    say(found.to_dict(), _text(found), as_json=as_json)
     return 0
 
 

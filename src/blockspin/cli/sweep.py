@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from blockspin.cli._said import say
 from blockspin.cli.run import Options, given_options
 from blockspin.config import RunConfig
 
@@ -35,6 +35,6 @@ def command(
 
     out = Path(wanted.out or "runs/sweep")
     rows = sweep(wanted, [Axis.parse(text) for text in vary or ()], out, say=Steps().say)
-    print(json.dumps(rows, indent=1, ensure_ascii=False) if as_json else table(rows))
+    say(rows, table(rows), as_json=as_json)
     print(out / "sweep.json")
     return 1 if any(row["error"] for row in rows) else 0

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+
+from blockspin.cli._said import say
 
 
 def command(
@@ -39,6 +40,5 @@ def command(
     found = write_windows(folder, flow=flow, theory=theory, together=together or (), seed=seed)
     page = write_report(folder)
     text = "\n".join(f"{row['flow']}, {row['theory']}: {row['statement']}" for row in found["hierarchies"])
-    print(json.dumps(found, indent=1, ensure_ascii=False) if as_json else text or "No couplings were measured.")
-    print(page)
+    say(found, text or "No couplings were measured.", as_json=as_json, page=page)
     return 0
