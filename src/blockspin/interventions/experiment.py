@@ -12,7 +12,7 @@ from torch import Tensor
 
 from blockspin.capture.reading import ActivationPass
 from blockspin.engine.base import Executor, Pass, Task
-from blockspin.engine.measure import Measured, measure
+from blockspin.engine.measure import Measured, Progress, measure
 from blockspin.ensemble import group_of
 from blockspin.errors import ConfigError, TooFewSamplesError
 from blockspin.interventions.features import Features, parents
@@ -24,8 +24,8 @@ from blockspin.observables.covariance import estimated
 
 Maker = Callable[[str, Tensor], Features]
 """From a layer and the covariance [d, d] of its activation to the features that are read and shifted there."""
-Step = Callable[[str], AbstractContextManager[Any]]
-"""Shows a step of the work while it lasts."""
+Step = Callable[[str], AbstractContextManager[Progress]]
+"""Shows a step of the work while it lasts, as ``Steps.step`` does: is told what is done, and of how much."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,9 +45,9 @@ class Experiment:
     how: str
 
 
-def silent(name: str) -> AbstractContextManager[Any]:
+def silent(name: str) -> AbstractContextManager[Progress]:
     """Show nothing."""
-    return nullcontext()
+    return nullcontext(lambda done, of: None)
 
 
 def experiment(
@@ -83,15 +83,15 @@ def experiment(
     half = _choosing(reading)
     with step("choosing features"):
         hops = _chosen(reading.over(reading.sample.where(half), 1), make, plan, executor, generator=generator)
-    with step("reading them"):
-        seen = _measured(Observation(reading, hops), {hop.name: _couplings(hop) for hop in hops}, executor)
+    with step("reading them") as advance:
+        seen = _measured(Observation(reading, hops), {hop.name: _couplings(hop) for hop in hops}, executor, advance)
     choosing = {hop.name: seen[hop.name][::2] for hop in hops}
     measuring = {hop.name: seen[hop.name][1::2] for hop in hops}
     hops = tuple(_in_units(hop, spread(choosing[hop.name], hop)) for hop in hops)
-    with step("shifting them"):
+    with step("shifting them") as advance:
         one = Shifting(reading.over(reading.sample.where(~half)), hops, plan.delta)
         fields = {name: Mean() for hop in hops for name in (hop.name, elsewhere(hop))}
-        shifted = _measured(one, fields, executor)
+        shifted = _measured(one, fields, executor, advance)
     with step("comparing"):
         found = tuple(
             response(hop, Groups(choosing[hop.name], measuring[hop.name], shifted[hop.name][1::2]), plan.delta)
@@ -174,8 +174,10 @@ def _couplings(hop: Hop) -> FeatureCouplings:
     return FeatureCouplings(len(hop.given), len(hop.answering))
 
 
-def _measured(one: Pass, fields: dict[str, Any], executor: Executor) -> dict[str, Sequence[Any]]:
+def _measured(one: Pass, fields: dict[str, Any], executor: Executor, advance: Progress) -> dict[str, Sequence[Any]]:
     """Return the states of the groups of every field, in order."""
     tasks = {name: Task(estimator, (name,)) for name, estimator in fields.items()}
-    found: Measured = measure(one, list(tasks.values()), executor=executor, store=None, generator=torch.Generator())
+    found: Measured = measure(
+        one, list(tasks.values()), executor=executor, store=None, generator=torch.Generator(), progress=advance
+    )
     return {name: list(found.group_states(task)) for name, task in tasks.items()}
