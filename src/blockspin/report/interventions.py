@@ -121,7 +121,7 @@ def _pairs(row: Mapping[str, Any]) -> Markup:
     """Draw the measured answer of every feature to every shift against both predictions of it."""
     measured, errors = (finite(chain.from_iterable(row["measured"][key])) for key in ("value", "error"))
     texts = [f"{one} to {other}" for one in row["from"][1:] for other in row["to"][1:]]
-    traces = []
+    traces: list[dict[str, Any]] = []
     for name, predicted in row["predicted"].items():
         symbol, colour = LOOKS[name]
         traces.append(
@@ -136,8 +136,8 @@ def _pairs(row: Mapping[str, Any]) -> Markup:
                 "hovertemplate": "%{text}: %{x:.3g} predicted, %{y:.3g} measured<extra>%{fullData.name}</extra>",
             }
         )
-    known = [value for value in measured if value is not None]
-    ends = min(known, default=0.0), max(known, default=0.0)
+    drawn = [value for trace in traces for value in (*trace["x"], *trace["y"]) if value is not None]
+    ends = min(drawn, default=0.0), max(drawn, default=0.0)
     layout = {
         "xaxis": {"title": {"text": "predicted"}},
         "yaxis": {"title": {"text": "measured"}},
