@@ -67,6 +67,7 @@ def test_what_this_process_holds_grows_with_what_it_holds():
     guard(resident() + 2**30)
 
 
+@pytest.mark.slow
 def test_activations_are_kept_where_asked_for_and_give_the_same_answers(tmp_path):
     plain = run(small_run.bare(tmp_path, out=str(tmp_path / "plain")))
     kept = run(small_run.bare(tmp_path, activations="float32", out=str(tmp_path / "kept")))

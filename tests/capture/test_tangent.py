@@ -92,6 +92,7 @@ def test_the_next_token_is_looked_up():
     torch.testing.assert_close(reading.whole(inputs)[0], torch.stack(kept).mean())
 
 
+@pytest.mark.slow
 def test_the_gram_observable_applies_and_executors_give_the_same_bytes():
     reading = over(network(), arrays(40), Coordinate())
     task = Task(Gram(), ("tangent",))

@@ -177,6 +177,7 @@ def test_a_crossing_is_found_with_the_error_of_the_quantity_over_its_slope():
 # --- a sweep's table -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_sweep_is_read_as_a_flow_along_its_field(tmp_path):
     sweep(small_run.bare(tmp_path), [Varied.parse("seed=1,0")], tmp_path / "sweep")
     flow = sweep_flow(tmp_path / "sweep", "seed")

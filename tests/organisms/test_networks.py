@@ -65,6 +65,7 @@ def test_pictures_are_told_apart(data):
     assert member("organisms", "small-cnn")(data=data, steps=600).train(generator=generator()).scores["accuracy"] > 0.9
 
 
+@pytest.mark.slow
 def test_a_decoder_sees_no_later_character_and_learns():
     organism = member("organisms", "char-transformer")(layers=1, context=32, steps=200)
     found = organism.train(generator=generator())

@@ -154,6 +154,7 @@ def test_a_factory_must_make_a_module():
         member("sources", "network")("os:getcwd").load()
 
 
+@pytest.mark.slow
 def test_the_organism_learns_its_clusters_and_is_the_same_twice():
     one, two = (
         member("organisms", "cluster-tree")(samples=400, steps=120).train(generator=torch.Generator().manual_seed(0))

@@ -64,6 +64,7 @@ def test_executors_give_the_same_bytes(tmp_path):
     assert torch.equal(product(reading, v, store=tmp_path), expected)
 
 
+@pytest.mark.slow
 def test_what_was_cut_short_goes_on_with_the_same_bytes(tmp_path):
     reading, done = over(network(), arrays(40), Coordinate()), []
     start = torch.Generator().manual_seed
