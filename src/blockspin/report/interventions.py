@@ -70,7 +70,7 @@ def _body(found: Mapping[str, Any]) -> Markup:
     kinds = {name: [row["predictions"][name] for row in rows] for name in (GIVEN, WHOLE)}
     if "running" in untrained:
         kinds["untrained"] = [row["predictions"][GIVEN] for row in untrained["running"]]
-    strongest = sorted(graph["edges"], key=lambda edge: -abs(edge["coupling"]["value"]))[:STRONGEST]
+    strongest = sorted(graph["edges"], key=lambda edge: -abs(edge["coupling"]["value"] or 0.0))[:STRONGEST]
     return fill(
         BODY,
         answer=found["answer"],
