@@ -148,9 +148,9 @@ def test_check_of_nothing_is_a_mistake(tmp_path):
 
 
 def test_json_is_alone_on_stdout_and_the_report_is_named_beside_it(capsys, tmp_path):
-    say({"g": 1.0}, "g = 1", as_json=True, page=tmp_path / "report.html")
+    say({"g": 1.0}, "g = 1", as_json=True, place=tmp_path / "report.html")
     out, err = capsys.readouterr()
     assert json.loads(out) == {"g": 1.0}
     assert err.strip() == str(tmp_path / "report.html")
-    say({"g": 1.0}, "g = 1", as_json=False, page=tmp_path / "report.html")
+    say({"g": 1.0}, "g = 1", as_json=False, place=tmp_path / "report.html")
     assert capsys.readouterr().out.splitlines() == ["g = 1", str(tmp_path / "report.html")]

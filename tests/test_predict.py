@@ -222,5 +222,7 @@ def test_a_configuration_is_carried_out_first(finished, folder, monkeypatch, cap
     monkeypatch.setattr("blockspin.run.run", lambda config: seen.append(config) or folder)
     assert command(finished / "config.toml", as_json=True) == 0
     assert len(seen) == 1
-    assert json.loads(capsys.readouterr().out.rpartition("}")[0] + "}")["hash"]
+    out, err = capsys.readouterr()
+    assert json.loads(out)["hash"]
+    assert err.strip() == str(folder / "predictions.json")
     assert (folder / "predictions.json").exists()

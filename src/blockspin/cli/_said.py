@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 
-def say(found: Any, text: str, *, as_json: bool, page: Path | None = None) -> None:
-    """Print what was found, and where the report lies: among JSON, on stderr.
+def say(found: Any, text: str, *, as_json: bool, place: Path | None = None) -> None:
+    """Print what was found, and what was written: beside JSON, on stderr.
 
     Args:
         found: Plain values.
         text: The same for people.
         as_json: Which of them.
-        page: The report that was made anew.
+        place: The file that was written.
     """
     print(json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) if as_json else text)
-    if page:
-        print(page, file=sys.stderr if as_json else sys.stdout)
+    if place:
+        print(place, file=sys.stderr if as_json else sys.stdout)

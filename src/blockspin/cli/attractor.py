@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
+
+from blockspin.cli._said import say
 
 if TYPE_CHECKING:
     from blockspin.running.attractor import Approach, Attractor
@@ -35,13 +36,11 @@ def command(
         as_json: Print JSON instead of text.
     """
     found = attractors(folders, flow, theory, margin, seed)
-    if as_json:
-        print(json.dumps([_plain(*row) for row in found], indent=1, ensure_ascii=False))
-        return 0
+    lines = []
     for slug, name, result in found:
-        print(f"{slug}, {name}: {result if isinstance(result, str) else result.statement}")
-        for row in () if isinstance(result, str) else result.approaches:
-            print(f"    {row.statement}")
+        lines.append(f"{slug}, {name}: {result if isinstance(result, str) else result.statement}")
+        lines += [f"    {row.statement}" for row in (() if isinstance(result, str) else result.approaches)]
+    say([_plain(*row) for row in found], "\n".join(lines), as_json=as_json)
     return 0
 
 

@@ -48,8 +48,7 @@ def command(
         return 0
     folder = _carried_out(place) if place.is_file() else place
     found = write_predictions(folder, held_out or (), flow, LEVEL if level is None else level)
-    say(found, _predictions(found), as_json=as_json)
-    print(folder / "predictions.json")
+    say(found, _predictions(found), as_json=as_json, place=folder / "predictions.json")
     return 0
 
 

@@ -39,15 +39,21 @@ def command(
         options: The fields of the configuration of a run.
     """
     from blockspin.progress import Steps
-    from blockspin.report.page import write_report
-    from blockspin.respond_run import begun, respond, write_responses
+    from blockspin.respond_run import begun, respond
 
     start, folder = begun(config)
     found = respond(start.with_options(given_options(options)), features, plan or Plan(), Steps())
-    if folder:
-        write_responses(folder, found)
-    say(found, _text(found), as_json=as_json, page=write_report(folder) if folder else None)
+    say(found, _text(found), as_json=as_json, place=_kept(folder, found) if folder else None)
     return 0
+
+
+def _kept(folder: Path, found: Mapping[str, Any]) -> Path:
+    """Write the answers into the folder of a run, and its report anew."""
+    from blockspin.report.page import write_report
+    from blockspin.respond_run import write_responses
+
+    write_responses(folder, found)
+    return write_report(folder)
 
 
 def _text(found: Mapping[str, Any]) -> str:

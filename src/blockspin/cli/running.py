@@ -39,7 +39,7 @@ def command(
 
     found = write_courses(folder, flow=flow, theory=theory, together=together or (), seed=seed)
     page = write_report(folder)
-    say(found, _text(found), as_json=as_json, page=page)
+    say(found, _text(found), as_json=as_json, place=page)
     return 0
 
 

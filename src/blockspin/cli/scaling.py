@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from blockspin.cli._csv import numbers_in
+from blockspin.cli._said import say
 from blockspin.errors import TooFewSamplesError
 
 if TYPE_CHECKING:
@@ -60,12 +60,9 @@ def command(
     if noise is not None and law.verdict is Verdict.NO:  # by as much as another training might differ
         law = replace(law, verdict=Verdict.CANNOT_TELL)
     told = {"noise": "scatter of seeds" if noise is None else OVER_RECORDS, "left_out": list(left_out)}
-    if as_json:
-        print(json.dumps({**_plain(law, checks), **told}, indent=1))
-        return 0
-    print(_text(law, checks))
-    for line in (*(() if noise is None else (f"noise: {OVER_RECORDS}",)), *(f"left out, {row}" for row in left_out)):
-        print(line)
+    lines = [_text(law, checks), *(() if noise is None else (f"noise: {OVER_RECORDS}",))]
+    lines += [f"left out, {row}" for row in left_out]
+    say({**_plain(law, checks), **told}, "\n".join(lines), as_json=as_json)
     return 0
 
 

@@ -40,5 +40,5 @@ def command(
     found = write_windows(folder, flow=flow, theory=theory, together=together or (), seed=seed)
     page = write_report(folder)
     text = "\n".join(f"{row['flow']}, {row['theory']}: {row['statement']}" for row in found["hierarchies"])
-    say(found, text or "No couplings were measured.", as_json=as_json, page=page)
+    say(found, text or "No couplings were measured.", as_json=as_json, place=page)
     return 0
