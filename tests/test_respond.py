@@ -1,6 +1,7 @@
 """The command that shifts features: its tables and its JSON, and what it refuses."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,11 @@ from report.make_run import make_run
 from safetensors.torch import save_file
 
 from blockspin.config import RunConfig
+from blockspin.interventions.plan import Plan
+from blockspin.progress import Steps
 from blockspin.report._folder import RunFolder
 from blockspin.report.interventions import section
+from blockspin.respond_run import begun, respond, write_responses
 
 SMALL = ("--model", "builtin:deep-linear", "--samples", 120, "--groups", 6, "--executor", "serial")
 
@@ -114,10 +118,20 @@ def test_the_first_mlp_of_minilm_answers_less_than_its_couplings_predict_and_its
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A run, its answers left out but for what a report needs, as other commands find it."""
+    """A run, its answers left out but for what a report needs, as the command finds it."""
     folder = Path(make_run(tmp_path_factory.mktemp("responses") / "run"))
     config = RunConfig().with_options({"model": "builtin:deep-linear", "executor": "serial"})
     (folder / "config.toml").write_text(config.to_toml(), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def answered(finished, tmp_path):
+    """The same with answers to shifts, to be written over."""
+    folder = Path(shutil.copytree(finished, tmp_path / "run"))
+    start, _ = begun(folder)
+    few = start.with_options({"samples": 120, "groups": 6})
+    write_responses(folder, respond(few, "principal:3", Plan(), Steps()))
     return folder
 
 
@@ -131,17 +145,15 @@ def test_answers_of_a_finished_run_stand_in_its_folder_and_its_report(told, fini
     assert body.count('class="plot"') == 2 + 2  # slopes and shares, and one a hop
 
 
-def test_names_in_its_file_are_text_and_a_damaged_file_is_a_note(told, finished):
-    path = finished / "responses.json"
-    if not path.exists():
-        told("respond", finished, "--features", "principal:3", "--samples", 120, "--groups", 6)
+def test_names_in_its_file_are_text_and_a_damaged_file_is_a_note(answered):
+    path = answered / "responses.json"
     hostile = "<script>alert(1)</script>"
     path.write_text(path.read_text(encoding="utf-8").replace("pc 0", hostile), encoding="utf-8")
-    body = str(section(RunFolder(finished)).body)
+    body = str(section(RunFolder(answered)).body)
     assert hostile not in body
     assert "&lt;script&gt;" in body
     path.write_text('{"running": []}', encoding="utf-8")
-    assert "left out" in str(section(RunFolder(finished)).body)
+    assert "left out" in str(section(RunFolder(answered)).body)
 
 
 def test_a_folder_that_is_no_finished_run_is_refused_before_anything_is_read(told, tmp_path):

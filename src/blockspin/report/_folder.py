@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import xarray
+from markupsafe import Markup
 
 from blockspin.engine._files import refuse_outward
 from blockspin.errors import RunFolderError
 from blockspin.report._arrays import LARGEST, unpacked_size
+from blockspin.report._html import Section, panel
 
 KEYS = {"title", "summary", "answers", "notes", "flows", "methods", "network", "data"}
 """What answers.json must hold."""
@@ -145,6 +147,19 @@ class RunFolder:
 
     def _lacks(self, name: str) -> RunFolderError:
         return RunFolderError(f"{self.path} holds no {name}", f"Finish the run: blockspin run --resume {self.path}")
+
+
+def section_of(run: RunFolder, name: str, title: str, body: Callable[[Mapping[str, Any]], Markup]) -> Section | None:
+    """Return the section of a file that not every run leaves: None without it, a note where it is damaged.
+
+    Args:
+        run: The run folder.
+        name: The file, JSON.
+        title: The heading.
+        body: What the section says of the contents.
+    """
+    found = run.optional(name)
+    return None if found is None else Section(title, panel(title, lambda: body(found)))
 
 
 def _series(data: xarray.Dataset, name: str, about: Mapping[str, Any]) -> Series:

@@ -9,7 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from blockspin.report._folder import RunFolder
+from blockspin.report._folder import RunFolder, section_of
 from blockspin.report._html import Section, bars, chance, figure, fill, finite, panel
 from blockspin.report._labels import short
 
@@ -58,11 +58,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 def section(run: RunFolder) -> Section | None:
     """Return answers to shifts beside their predictions; nothing where they were not asked for."""
-    found = run.optional("responses.json")
-    if found is None:
-        return None
-    title = "Couplings and interventions"
-    return Section(title, panel(title, lambda: _body(found)))
+    return section_of(run, "responses.json", "Couplings and interventions", _body)
 
 
 def _body(found: Mapping[str, Any]) -> Markup:
@@ -89,21 +85,14 @@ def _body(found: Mapping[str, Any]) -> Markup:
 def _by_hop(title: str, key: str, rows: Rows, kinds: Mapping[str, Rows]) -> Markup:
     """Draw a number of every hop: of both predictions, and of the untrained copy, which may have hops of its own."""
     labels = short([row["to"] for row in rows])
-    traces = []
-    for name, numbers in kinds.items():
-        symbol, colour = LOOKS[name]
-        traces.append(
-            {
-                "x": list(range(len(numbers))),
-                "y": finite(number[key]["value"] for number in numbers),
-                "error_y": {**bars([number[key]["error"] for number in numbers]), "color": colour},
-                "text": labels,
-                "name": name,
-                "mode": "markers",
-                "marker": {"size": 8, "symbol": symbol, "color": colour},
-                "hovertemplate": "%{text}: %{y:.3g}<extra>%{fullData.name}</extra>",
-            }
-        )
+    traces = [
+        {
+            **_points(name, [n[key]["value"] for n in numbers], [n[key]["error"] for n in numbers], labels),
+            "x": list(range(len(numbers))),
+            "hovertemplate": "%{text}: %{y:.3g}<extra>%{fullData.name}</extra>",
+        }
+        for name, numbers in kinds.items()
+    ]
     layout = {
         "xaxis": {"title": {"text": "hop"}, "dtick": 1, "tick0": 0},
         "shapes": [{**LEVEL, "xref": "paper", "x0": 0, "x1": 1, "y0": 1, "y1": 1}],
@@ -119,23 +108,16 @@ def _hop(row: Mapping[str, Any]) -> str:
 
 def _pairs(row: Mapping[str, Any]) -> Markup:
     """Draw the measured answer of every feature to every shift against both predictions of it."""
-    measured, errors = (finite(chain.from_iterable(row["measured"][key])) for key in ("value", "error"))
+    measured, errors = (list(chain.from_iterable(row["measured"][key])) for key in ("value", "error"))
     texts = [f"{one} to {other}" for one in row["from"][1:] for other in row["to"][1:]]
-    traces: list[dict[str, Any]] = []
-    for name, predicted in row["predicted"].items():
-        symbol, colour = LOOKS[name]
-        traces.append(
-            {
-                "x": finite(chain.from_iterable(predicted["value"])),
-                "y": measured,
-                "error_y": {**bars(errors), "color": colour},
-                "text": texts,
-                "name": name,
-                "mode": "markers",
-                "marker": {"size": 6, "symbol": symbol, "color": colour},
-                "hovertemplate": "%{text}: %{x:.3g} predicted, %{y:.3g} measured<extra>%{fullData.name}</extra>",
-            }
-        )
+    traces = [
+        {
+            **_points(name, measured, errors, texts),
+            "x": finite(chain.from_iterable(predicted["value"])),
+            "hovertemplate": "%{text}: %{x:.3g} predicted, %{y:.3g} measured<extra>%{fullData.name}</extra>",
+        }
+        for name, predicted in row["predicted"].items()
+    ]
     drawn = [value for trace in traces for value in (*trace["x"], *trace["y"]) if value is not None]
     ends = min(drawn, default=0.0), max(drawn, default=0.0)
     layout = {
@@ -145,3 +127,18 @@ def _pairs(row: Mapping[str, Any]) -> Markup:
         "showlegend": True,
     }
     return figure(_hop(row), traces, layout, "Standard deviations; bars are two standard errors; dotted: as predicted.")
+
+
+def _points(
+    name: str, values: Sequence[float | None], errors: Sequence[float | None], texts: Sequence[str]
+) -> dict[str, Any]:
+    """Return the marks of one prediction, with their bars."""
+    symbol, colour = LOOKS[name]
+    return {
+        "y": finite(values),
+        "error_y": {**bars(errors), "color": colour},
+        "text": list(texts),
+        "name": name,
+        "mode": "markers",
+        "marker": {"size": 7, "symbol": symbol, "color": colour},
+    }

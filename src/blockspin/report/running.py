@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from blockspin.report._coupling_figures import where
-from blockspin.report._folder import RunFolder
+from blockspin.report._folder import RunFolder, section_of
 from blockspin.report._html import Section, figure, fill, finite, in_unit, number, panel
 
 ORDER = 38
@@ -62,10 +62,7 @@ allows. What another training of the same networks changes is not in them.</p>
 
 def section(run: RunFolder) -> Section | None:
     """Return what couplings do along every flow; nothing where that was not asked."""
-    found = run.optional("running.json")
-    if found is None:
-        return None
-    return Section("How couplings run", panel("How couplings run", lambda: _body(found)))
+    return section_of(run, "running.json", "How couplings run", _body)
 
 
 def _body(found: Mapping[str, Any]) -> Markup:

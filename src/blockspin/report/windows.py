@@ -8,8 +8,8 @@ from typing import Any
 from markupsafe import Markup
 
 from blockspin.report._coupling_figures import where
-from blockspin.report._folder import RunFolder
-from blockspin.report._html import Section, chance, fill, number, panel
+from blockspin.report._folder import RunFolder, section_of
+from blockspin.report._html import Section, chance, fill, number
 
 ORDER = 39
 MOODS = {"yes": "yes", "no": "amber", "cannot tell": "cannot-tell"}
@@ -49,11 +49,7 @@ measurement. A model is carried beyond its window by its own beta function.</p>
 
 def section(run: RunFolder) -> Section | None:
     """Return the windows of every flow and theory; nothing where they were not asked for."""
-    found = run.optional("windows.json")
-    if found is None:
-        return None
-    title = "Effective theories by window of scales"
-    return Section(title, panel(title, lambda: _body(found)))
+    return section_of(run, "windows.json", "Effective theories by window of scales", _body)
 
 
 def _body(found: Mapping[str, Any]) -> Markup:

@@ -81,7 +81,7 @@ class Tether(abc.ABC):
     fast: ClassVar[bool] = True
     """Whether it takes seconds; slow ones are skipped by ``--fast``, which says so."""
     minutes: ClassVar[float] = 0.0
-    """What it took when it was measured, on one core; 0 for less than two seconds."""
+    """What it took when it was measured, on one core; 0 for about a second or less."""
 
     @abc.abstractmethod
     def rows(self) -> Iterator[Row]:
